@@ -1,0 +1,109 @@
+namespace Exitless.ControlPlane.Api;
+
+/// <summary>What a person wants a VM to do.</summary>
+public enum DesiredRun
+{
+    /// <summary>Stopped: the power button is pressed, and after the VM's stop time it is ended.</summary>
+    Stopped,
+    /// <summary>Running.</summary>
+    Running,
+    /// <summary>Off at once.</summary>
+    Off,
+}
+
+/// <summary>What a VM does, as its host last reported it.</summary>
+public enum VmState
+{
+    /// <summary>The host has not said anything about it yet.</summary>
+    Unknown,
+    /// <summary>No process of it exists.</summary>
+    Stopped,
+    /// <summary>Its devices and its process are being made ready.</summary>
+    Starting,
+    /// <summary>Its vCPUs run.</summary>
+    Running,
+    /// <summary>It was told to stop.</summary>
+    Stopping,
+    /// <summary>What was wanted could not be done; the problem says why. It stays so until something else is wanted.</summary>
+    Failed,
+}
+
+/// <summary>A VM to create. Nothing of it exists unless all of it is valid.</summary>
+/// <param name="Name">1 to 63 characters: letters, digits, dots and hyphens, beginning and ending with a letter or digit; unique.</param>
+/// <param name="HostId">The host it shall run on.</param>
+/// <param name="Kernel">The name of a kernel image on that host.</param>
+/// <param name="Initrd">The name of an initrd on that host; null: none.</param>
+/// <param name="CommandLine">The kernel's command line, printable ASCII, at most 2047 characters.</param>
+/// <param name="Vcpus">vCPUs.</param>
+/// <param name="MemoryMib">Memory in MiB.</param>
+/// <param name="Devices">The VFs it shall own, in the order the guest sees them.</param>
+/// <param name="Start">Whether it shall run as soon as it exists.</param>
+/// <param name="StopSeconds">How long a stop waits for the guest before it is ended.</param>
+public sealed record CreateVmRequest(
+    string Name, Guid HostId, string Kernel, string? Initrd = null, string? CommandLine = null, int Vcpus = 1, int MemoryMib = 512,
+    IReadOnlyList<VmDeviceRequest>? Devices = null, bool Start = false, int StopSeconds = 30);
+
+/// <summary>A VF that a VM shall own.</summary>
+/// <param name="Address">PCI address of the VF, <c>dddd:bb:dd.f</c>.</param>
+/// <param name="Mac">MAC address to give it through its PF; null: as it is.</param>
+public sealed record VmDeviceRequest(string Address, string? Mac = null);
+
+/// <summary>A VM: what is wanted of it, and what its host reports.</summary>
+/// <param name="Id">The VM's id.</param>
+/// <param name="Name">Its name.</param>
+/// <param name="HostId">The host it lives on.</param>
+/// <param name="HostName">That host's name.</param>
+/// <param name="HostConnected">Whether that host's link is up; if not, <paramref name="State"/> is what was last heard.</param>
+/// <param name="Vcpus">vCPUs.</param>
+/// <param name="MemoryMib">Memory in MiB.</param>
+/// <param name="Kernel">Kernel image.</param>
+/// <param name="Initrd">Initrd; null: none.</param>
+/// <param name="CommandLine">The kernel's command line.</param>
+/// <param name="Devices">The VFs it owns.</param>
+/// <param name="StopSeconds">How long a stop waits for the guest before it is ended.</param>
+/// <param name="Desired">What is wanted.</param>
+/// <param name="Deleting">Whether it is being deleted.</param>
+/// <param name="Generation">Rises with every change or retry.</param>
+/// <param name="State">What it does.</param>
+/// <param name="ObservedGeneration">The generation that <paramref name="State"/> answers.</param>
+/// <param name="ObservedAt">When the host last reported a change of it.</param>
+/// <param name="Problem">Why what is wanted could not be done.</param>
+/// <param name="Steps">Steps of the change that is under way or was last.</param>
+/// <param name="ProcessId">Of its process on the host; null: not running.</param>
+/// <param name="StartedAt">When its run began; null: not running.</param>
+/// <param name="EndReason">How the last run ended: power-off, reset, triple-fault, killed, error.</param>
+/// <param name="CreatedAt">When it was created.</param>
+/// <param name="ActiveOperationId">The operation that is changing it now.</param>
+public sealed record VmDto(
+    Guid Id, string Name, Guid HostId, string HostName, bool HostConnected, int Vcpus, int MemoryMib, string Kernel, string? Initrd,
+    string CommandLine, IReadOnlyList<VmDeviceDto> Devices, int StopSeconds, DesiredRun Desired, bool Deleting, long Generation,
+    VmState State, long ObservedGeneration, DateTimeOffset? ObservedAt, ProblemDto? Problem, IReadOnlyList<StepDto> Steps,
+    int? ProcessId, DateTimeOffset? StartedAt, string? EndReason, DateTimeOffset CreatedAt, Guid? ActiveOperationId);
+
+/// <summary>A VF that a VM owns, and the MAC address it is given; null: as it is.</summary>
+public sealed record VmDeviceDto(string Address, string? Mac);
+
+/// <summary>VMs. Every change answers with the operation that brings it about.</summary>
+public interface IVmService
+{
+    /// <summary>VMs of one host, or all with null, by name.</summary>
+    Task<IReadOnlyList<VmDto>> ListAsync(Guid? hostId, CancellationToken ct);
+
+    /// <summary>One VM; <see cref="ProblemException"/> <c>vm-not-found</c>.</summary>
+    Task<VmDto> GetAsync(Guid vmId, CancellationToken ct);
+
+    /// <summary>Creates a VM. Every field is checked before anything is written.</summary>
+    Task<OperationDto> CreateAsync(CreateVmRequest request, Actor by, CancellationToken ct);
+
+    /// <summary>Wants it running. For a VM that failed this is also the retry.</summary>
+    Task<OperationDto> StartAsync(Guid vmId, Actor by, CancellationToken ct);
+
+    /// <summary>Presses the power button, and ends it when its stop time is over.</summary>
+    Task<OperationDto> StopAsync(Guid vmId, Actor by, CancellationToken ct);
+
+    /// <summary>Ends it at once.</summary>
+    Task<OperationDto> ForceOffAsync(Guid vmId, Actor by, CancellationToken ct);
+
+    /// <summary>Removes a stopped VM and frees its VFs. A running one is refused.</summary>
+    Task<OperationDto> DeleteAsync(Guid vmId, Actor by, CancellationToken ct);
+}
