@@ -1,0 +1,122 @@
+using System.Net;
+using System.Net.Sockets;
+using Exitless.Agent.Events;
+using Exitless.Agent.Identity;
+using Exitless.Agent.Inventory;
+using Exitless.Agent.Link;
+using Exitless.Agent.Machines;
+using Exitless.Agent.Sriov;
+using Exitless.Agent.Storage;
+using Exitless.Agent.Wanted;
+using Exitless.Contracts;
+using Exitless.Linux;
+using Microsoft.Extensions.Logging;
+
+namespace Exitless.Agent;
+
+/// <summary>The daemon: puts the parts together and runs them until it is told to stop. It stops without touching a VM.</summary>
+internal sealed partial class AgentDaemon : IAsyncDisposable
+{
+    private readonly AgentOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _log;
+    private readonly HostRoot _root = HostRoot.Machine;
+    private readonly CertificateStore _store;
+    private readonly ServerChannel _channels;
+    private readonly Enroller _enroller;
+    private readonly LinkSignal _signal = new();
+    private readonly EventLog _events;
+    private readonly WantedStore _wanted;
+    private readonly LatestSource<Contracts.Inventory> _inventorySource;
+    private readonly LatestSource<ObservedState> _observedSource;
+    private readonly InventoryFeed _inventory;
+    private readonly ObservedBoard _board;
+    private readonly PfConverger _pfs;
+    private IReadOnlyList<IPAddress> _controlPlane = [];
+
+    public AgentDaemon(AgentOptions options, TimeProvider time, ILoggerFactory logs)
+    {
+        (_options, _time, _log) = (options, time, logs.CreateLogger("agent"));
+        AtomicFile.CreateFolder(options.StateFolder);
+        _store = new CertificateStore(options.StateFolder);
+        _channels = new ServerChannel(time);
+        _enroller = new Enroller(_store, _channels, _root);
+        _events = new EventLog(_signal, time);
+        _wanted = new WantedStore(options.StateFolder);
+        _inventorySource = new LatestSource<Contracts.Inventory>(_signal, i => new AgentMessage { Inventory = i });
+        _observedSource = new LatestSource<ObservedState>(_signal, o => new AgentMessage { Observed = o });
+        var claims = new DeviceClaims();
+        var uses = new DeviceUseReader(_root, () => _controlPlane, () => claims.Addresses);
+        var images = new ImageFolder(Path.Combine(options.StateFolder, "images"));
+        _inventory = new InventoryFeed(new InventoryReader(_root, images, uses, new VfMacReader(_root), new PciNames(_root)), _inventorySource, time);
+        _board = new ObservedBoard(_observedSource);
+        _pfs = new PfConverger(new VfProvisioner(_root, claims, uses, _events, time), _board, _inventory.Poke, _log);
+    }
+
+    public async Task RunAsync(CancellationToken stop)
+    {
+        if (_wanted.Load() is { } stored)
+            Apply(stored);
+        var inventory = _inventory.RunAsync(stop);
+        var link = LinkAsync(stop);
+        // Neither ends by itself; one that fails takes the agent down, and the service manager starts it again.
+        await await Task.WhenAny(inventory, link);
+    }
+
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private async Task LinkAsync(CancellationToken stop)
+    {
+        if (!_store.IsEnrolled)
+        {
+            if (_options is not { Server: { } at, Token: { } token, AuthorityFingerprint: { } fingerprint })
+                throw new AgentException("This host is not enrolled.", "Run: exitless-agent enrol --server … --token … --authority-fingerprint …, or give run the same options.");
+            await _enroller.EnrolAsync(at, token, fingerprint, stop);
+            Enrolled(_log, at);
+        }
+        var server = _options.Server ?? _store.Server!;
+        _controlPlane = await ResolveAsync(server, stop);
+        _inventory.Poke();
+        await new ControlLink(
+            _store, _channels, _enroller, _root, server, _signal, [_observedSource, _inventorySource, _events], () => _wanted.Generation, Receive, _time, _log).RunAsync(stop);
+    }
+
+    private void Receive(ControlMessage message)
+    {
+        switch (message.BodyCase)
+        {
+            case ControlMessage.BodyOneofCase.Wanted:
+                if (_wanted.Save(message.Wanted))
+                    Apply(message.Wanted);
+                else
+                    OldWanted(_log, message.Wanted.Generation, _wanted.Generation);
+                break;
+            default:
+                break;   // of a newer control plane
+        }
+    }
+
+    private void Apply(WantedState wanted)
+    {
+        _pfs.Apply(wanted.Pfs);
+        _board.Reached(wanted.Generation);
+    }
+
+    private static async Task<IReadOnlyList<IPAddress>> ResolveAsync(Uri server, CancellationToken stop)
+    {
+        try
+        {
+            return await Dns.GetHostAddressesAsync(server.IdnHost, stop);
+        }
+        catch (SocketException)
+        {
+            return [];   // the link says so
+        }
+    }
+
+    [LoggerMessage(30, LogLevel.Information, "Enrolled at {Server}")]
+    private static partial void Enrolled(ILogger log, Uri server);
+
+    [LoggerMessage(31, LogLevel.Warning, "The control plane sent wanted state {Generation}, older than {Stored}, which stays")]
+    private static partial void OldWanted(ILogger log, ulong generation, ulong stored);
+}

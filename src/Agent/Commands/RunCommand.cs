@@ -1,0 +1,41 @@
+using System.CommandLine;
+using Exitless.Agent.Logging;
+
+namespace Exitless.Agent.Commands;
+
+internal static class RunCommand
+{
+    public static Command Create()
+    {
+        var state = CommonOptions.StateFolder();
+        var run = CommonOptions.RunFolder();
+        var server = CommonOptions.Server(required: false);
+        var token = CommonOptions.Token(required: false);
+        var fingerprint = CommonOptions.Fingerprint(required: false);
+        var command = new Command("run", "Runs the agent. With --server, --token and --authority-fingerprint, a host that has no certificate yet is enrolled first.")
+        {
+            state, run, server, token, fingerprint,
+        };
+        command.SetAction(async (parsed, stop) =>
+        {
+            using var log = StderrLog.Create(TimeProvider.System);
+            var options = new AgentOptions(
+                parsed.GetValue(state)!, parsed.GetValue(run)!, parsed.GetValue(server), parsed.GetValue(token), parsed.GetValue(fingerprint));
+            try
+            {
+                await using var daemon = new AgentDaemon(options, TimeProvider.System, log);
+                await daemon.RunAsync(stop);
+                return 0;
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                return 0;
+            }
+            catch (AgentException e)
+            {
+                return CommonOptions.Tell(e);
+            }
+        });
+        return command;
+    }
+}

@@ -1,0 +1,150 @@
+using System.Globalization;
+using System.Net;
+using Exitless.Linux;
+using Exitless.Linux.Netlink;
+using Exitless.Linux.Procfs;
+using Exitless.Linux.Sysfs;
+
+namespace Exitless.Agent.Inventory;
+
+/// <summary>
+/// Says why a function must not be assigned to a VM, in words that name what hangs on it. The reasons are facts of this moment: mounts, swap, routes, and who holds
+/// a VFIO group open.
+/// </summary>
+/// <param name="controlPlane">The addresses of the control plane; none where the agent does not know it yet.</param>
+/// <param name="ownDevices">Functions that this agent has bound for its own VMs.</param>
+internal sealed class DeviceUseReader(HostRoot root, Func<IReadOnlyList<IPAddress>> controlPlane, Func<IReadOnlySet<string>> ownDevices)
+{
+    // Drivers that only hand a device to a program of user space or to another manager's guests.
+    private static readonly Dictionary<string, string> HandedOver = new(StringComparer.Ordinal)
+    {
+        ["uio_pci_generic"] = "DPDK or another program of user space",
+        ["igb_uio"] = "DPDK",
+        ["pciback"] = "Xen",
+        ["xen-pciback"] = "Xen",
+        ["pci-stub"] = "another manager of VMs",
+    };
+
+    /// <summary>Reasons by address; a function that is free is missing.</summary>
+    public IReadOnlyDictionary<string, string> Read(IReadOnlyList<PciFunction> functions)
+    {
+        var uses = new Dictionary<string, string>(StringComparer.Ordinal);
+        void Add(string address, string reason)
+        {
+            if (functions.Any(f => string.Equals(f.Address, address, StringComparison.Ordinal) && !f.IsBridge))
+                uses.TryAdd(address, reason);
+        }
+        AddStorage(Add);
+        AddNetwork(functions, Add);
+        AddOtherManagers(functions, Add);
+        foreach (var function in functions)
+        {
+            if (function.IsBridge)
+                uses.TryAdd(function.Address, "is a bridge of the host");
+            else if (function.NumVfs > 0)
+                uses.TryAdd(function.Address, $"has {function.NumVfs} VFs; set its number of VFs to 0 to assign the whole function");
+        }
+        return uses;
+    }
+
+    private void AddStorage(Action<string, string> add)
+    {
+        var mounts = MountTable.Read(root);
+        // The root first, so that a disk that carries more than one says the worst.
+        foreach (var mount in mounts.OrderBy(m => m.MountPoint.Length))
+        {
+            var what = mount.MountPoint == "/" ? "the root disk" : $"the mounted file system {mount.MountPoint}";
+            foreach (var address in CarriersOf(mount))
+                add(address, $"carries {what} ({mount.Source})");
+        }
+        foreach (var swap in SwapTable.Read(root))
+        {
+            var carriers = swap.IsFile && MountTable.Of(mounts, swap.Path) is { } on
+                ? CarriersOf(on)
+                : BlockDevice.CarriersOf(root, BlockDevice.NameOf(root, swap.Path));
+            foreach (var address in carriers)
+                add(address, $"carries swap ({swap.Path})");
+        }
+    }
+
+    private IReadOnlyList<string> CarriersOf(Mount mount)
+    {
+        var byNumber = mount.Device.StartsWith("0:", StringComparison.Ordinal) ? [] : BlockDevice.CarriersOf(root, mount.Device);
+        // btrfs and others have no block device of their own; their source names one.
+        return byNumber.Count > 0 || !mount.Source.StartsWith("/dev/", StringComparison.Ordinal)
+            ? byNumber
+            : BlockDevice.CarriersOf(root, BlockDevice.NameOf(root, mount.Source));
+    }
+
+    private void AddNetwork(IReadOnlyList<PciFunction> functions, Action<string, string> add)
+    {
+        void AddInterface(string name, string reason)
+        {
+            foreach (var address in NetInterface.CarriersOf(root, name))
+            {
+                add(address, reason);
+                // A VF that the host itself uses hangs on its PF.
+                if (functions.FirstOrDefault(f => string.Equals(f.Address, address, StringComparison.Ordinal))?.PfAddress is { } pf)
+                    add(pf, $"is the PF of {address}, which {reason}");
+            }
+        }
+        if (root.IsMachine)
+        {
+            foreach (var address in controlPlane())
+            {
+                if (RouteNetlink.InterfaceTo(address) is { } index && NetInterface.NameOf(root, index) is { } name)
+                    AddInterface(name, $"carries the route to the control plane ({name} to {address})");
+            }
+        }
+        foreach (var name in DefaultRoutes.Interfaces(root))
+            AddInterface(name, $"carries the host's default route ({name})");
+    }
+
+    private void AddOtherManagers(IReadOnlyList<PciFunction> functions, Action<string, string> add)
+    {
+        var own = ownDevices();
+        IReadOnlyDictionary<string, FileHolder>? holders = null;
+        foreach (var function in functions)
+        {
+            if (own.Contains(function.Address))
+                continue;
+            if (function.Driver is { } driver && HandedOver.TryGetValue(driver, out var user))
+            {
+                add(function.Address, $"belongs to {user} (driver {driver})");
+                continue;
+            }
+            if (string.Equals(function.Driver, "vfio-pci", StringComparison.Ordinal))
+            {
+                holders ??= ProcessFiles.HoldersBelow(root, "/dev/vfio/");
+                if (HolderOf(function, holders) is { } holder)
+                {
+                    add(function.Address, $"belongs to {ManagerName(holder)} (process {holder.ProcessId}, {holder.Name})");
+                    continue;
+                }
+            }
+            if (function.DriverOverride is { } forced)
+                add(function.Address, $"is set aside by another manager, such as libvirt or driverctl (driver_override is {forced})");
+        }
+    }
+
+    private FileHolder? HolderOf(PciFunction function, IReadOnlyDictionary<string, FileHolder> holders)
+    {
+        if (function.IommuGroup is { } group && holders.TryGetValue("/dev/vfio/" + group.ToString(CultureInfo.InvariantCulture), out var holder))
+            return holder;
+        foreach (var node in SysfsFile.Names(PciFunction.Folder(root, function.Address) + "/vfio-dev"))   // with iommufd
+        {
+            if (holders.TryGetValue("/dev/vfio/devices/" + node, out holder))
+                return holder;
+        }
+        return null;
+    }
+
+    // libvirt puts its guests in the slice machine.slice, wherever QEMU came from.
+    private string ManagerName(FileHolder holder)
+    {
+        var cgroup = SysfsFile.Text(root.Proc($"{holder.ProcessId}/cgroup")) ?? "";
+        return cgroup.Contains("/machine-qemu", StringComparison.Ordinal) || cgroup.Contains("libvirt", StringComparison.Ordinal) ? "libvirt"
+            : holder.Name.StartsWith("qemu", StringComparison.Ordinal) ? "QEMU"
+            : holder.Name;
+    }
+}

@@ -1,0 +1,39 @@
+using Exitless.Agent.Link;
+using Exitless.Contracts;
+
+namespace Exitless.Agent.Wanted;
+
+/// <summary>What runs, put together from what each VM and each PF last reported; every change is sent as a whole.</summary>
+internal sealed class ObservedBoard(LatestSource<ObservedState> feed)
+{
+    private readonly Lock _gate = new();
+    private readonly SortedDictionary<string, ObservedVm> _vms = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, ObservedPf> _pfs = new(StringComparer.Ordinal);
+    private ulong _generation;
+
+    public void Reached(ulong generation) => Change(() => _generation = generation);
+
+    public void Report(ObservedVm vm) => Change(() => _vms[vm.VmId] = vm.Clone());
+
+    public void Report(ObservedPf pf) => Change(() => _pfs[pf.Address] = pf.Clone());
+
+    public void RemoveVm(string vmId) => Change(() => _vms.Remove(vmId));
+
+    public void KeepPfs(IReadOnlySet<string> addresses) => Change(() =>
+    {
+        foreach (var gone in _pfs.Keys.Where(a => !addresses.Contains(a)).ToArray())
+            _pfs.Remove(gone);
+    });
+
+    private void Change(Action change)
+    {
+        lock (_gate)
+        {
+            change();
+            var state = new ObservedState { Generation = _generation };
+            state.Vms.AddRange(_vms.Values.Select(v => v.Clone()));
+            state.Pfs.AddRange(_pfs.Values.Select(p => p.Clone()));
+            feed.Set(state);
+        }
+    }
+}
