@@ -1,4 +1,4 @@
-using Exitless.Linux.Files;
+using Exitless.Linux;
 
 namespace Exitless.Agent.Storage;
 

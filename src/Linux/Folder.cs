@@ -2,7 +2,7 @@ using System.ComponentModel;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
-namespace Exitless.Linux.Files;
+namespace Exitless.Linux;
 
 /// <summary>A folder, opened so that a rename in it can be made durable with fsync(2); .NET opens files only.</summary>
 public static partial class Folder
