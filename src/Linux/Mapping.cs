@@ -1,0 +1,90 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Exitless.Linux;
+
+/// <summary>A range of this process's address space that mmap gave; munmap when disposed.</summary>
+internal sealed unsafe partial class Mapping : IDisposable
+{
+    private const int ProtectRead = 1, ProtectWrite = 2;
+    private const int MapShared = 1;
+    private const int MapNoReserve = 0x4000;
+    private const int AdviseHugePages = 14, AdviseNoDump = 16;
+    private byte* _pointer;
+
+    private Mapping(byte* pointer, ulong length)
+    {
+        _pointer = pointer;
+        Length = length;
+    }
+
+    /// <summary>The first byte.</summary>
+    public byte* Pointer => _pointer is null ? throw new ObjectDisposedException(nameof(Mapping)) : _pointer;
+
+    public ulong Address => (ulong)Pointer;
+
+    public ulong Length { get; }
+
+    /// <summary>Maps a part of a file or device, shared, for reading and writing.</summary>
+    public static Mapping Share(SafeHandle file, long offset, ulong length, bool writable = true)
+    {
+        var pointer = MapNative(0, (nuint)length, ProtectRead | (writable ? ProtectWrite : 0), MapShared | MapNoReserve, file, offset);
+        return pointer == -1 ? throw LinuxException.FromLastError($"mmap of {length:#,0} bytes") : new Mapping((byte*)pointer, length);
+    }
+
+    /// <summary>Asks for huge pages and keeps the range out of core dumps; both are wishes, so failures are ignored.</summary>
+    public void AdviseForGuestMemory()
+    {
+        _ = AdviseNative((nint)Pointer, (nuint)Length, AdviseHugePages);
+        _ = AdviseNative((nint)Pointer, (nuint)Length, AdviseNoDump);
+    }
+
+    public void Dispose()
+    {
+        if (_pointer is not null)
+            _ = UnmapNative((nint)_pointer, (nuint)Length);
+        _pointer = null;
+    }
+
+    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
+    private static partial nint MapNative(nint address, nuint length, int protection, int flags, SafeHandle file, long offset);
+
+    [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
+    private static partial int UnmapNative(nint address, nuint length);
+
+    [LibraryImport("libc", EntryPoint = "madvise", SetLastError = true)]
+    private static partial int AdviseNative(nint address, nuint length, int advice);
+}
+
+/// <summary>Memory with a descriptor but no name in any file system (memfd_create), so that it can be mapped, shared and told apart in smaps.</summary>
+internal static partial class MemoryFile
+{
+    private const uint CloseOnExec = 1, AllowSealing = 2;
+    private const int AddSeals = 1033;
+    private const int SealShrink = 2, SealGrow = 4;
+
+    /// <summary>Makes a memory file of a fixed size: it can neither shrink (which would turn accesses into SIGBUS) nor grow.</summary>
+    public static SafeFileHandle Create(string name, long bytes)
+    {
+        var descriptor = CreateNative(name, CloseOnExec | AllowSealing);
+        if (descriptor < 0)
+            throw LinuxException.FromLastError("memfd_create");
+        var file = Files.Own(descriptor);
+        if (TruncateNative(file, bytes) < 0 || SealNative(file, AddSeals, SealShrink | SealGrow) < 0)
+        {
+            var failure = LinuxException.FromLastError($"memory file of {bytes:#,0} bytes");
+            file.Dispose();
+            throw failure;
+        }
+        return file;
+    }
+
+    [LibraryImport("libc", EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int CreateNative(string name, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "ftruncate", SetLastError = true)]
+    private static partial int TruncateNative(SafeHandle file, long length);
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    private static partial int SealNative(SafeHandle file, int command, nint argument);
+}

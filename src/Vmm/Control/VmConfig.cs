@@ -1,0 +1,34 @@
+namespace Exitless.Vmm.Control;
+
+/// <summary>One VM to launch. Everything that needs privilege comes beside it as descriptors, see <see cref="VmmDescriptors"/>.</summary>
+public sealed record VmConfig
+{
+    /// <summary>The VM's id.</summary>
+    public required Guid VmId { get; init; }
+
+    /// <summary>The VM's name, for people.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>How many vCPUs the guest has. This version runs exactly 1.</summary>
+    public required int Vcpus { get; init; }
+
+    /// <summary>Guest memory in bytes, a multiple of 2 MiB.</summary>
+    public required long MemoryBytes { get; init; }
+
+    /// <summary>The kernel's command line.</summary>
+    public required string CommandLine { get; init; }
+
+    /// <summary>File that receives everything the guest writes to its console (appended; one older file is kept beside it). Empty: none.</summary>
+    public required string ConsoleLogPath { get; init; }
+
+    /// <summary>True if <see cref="VmmDescriptors.Initrd"/> is given.</summary>
+    public required bool HasInitrd { get; init; }
+
+    /// <summary>Devices that the guest owns.</summary>
+    public required IReadOnlyList<VfioDeviceConfig> Devices { get; init; }
+}
+
+/// <summary>One PCI device assigned through VFIO.</summary>
+/// <param name="Address">Its address on the host, dddd:bb:dd.f in lower case.</param>
+/// <param name="IommuGroup">Its IOMMU group; the group's descriptor is in <see cref="VmmDescriptors.Groups"/>.</param>
+public sealed record VfioDeviceConfig(string Address, int IommuGroup);

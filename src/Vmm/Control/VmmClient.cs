@@ -1,0 +1,199 @@
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using Exitless.Linux;
+using Microsoft.Win32.SafeHandles;
+
+namespace Exitless.Vmm.Control;
+
+/// <summary>
+/// The agent's end of a VMM process's control socket. Calls may overlap; they are answered one after another.
+/// A lost connection fails with <see cref="IOException"/>, what a person can put right with <see cref="VmmProblemException"/>.
+/// </summary>
+public sealed class VmmClient : IAsyncDisposable
+{
+    /// <summary>The protocol of this version.</summary>
+    public const int Protocol = 1;
+
+    /// <summary>The oldest protocol of a VMM that this version adopts.</summary>
+    public const int OldestProtocol = 1;
+
+    private static readonly TimeSpan SendLimit = TimeSpan.FromSeconds(10);
+    private readonly string _path;
+    private readonly UnixSocket _socket;
+    private readonly FrameReader _reader;
+    private readonly SemaphoreSlim _turn = new(1, 1);
+    private uint _lastRequest;
+
+    private VmmClient(string path, UnixSocket socket)
+    {
+        _path = path;
+        _socket = socket;
+        _reader = new FrameReader(socket);
+    }
+
+    /// <summary>What the VMM said of itself when this connection was made.</summary>
+    public VmmHello Hello { get; private set; } = null!;
+
+    /// <summary>Connects to a VMM process.</summary>
+    /// <exception cref="IOException">Nobody listens there.</exception>
+    /// <exception cref="VmmProblemException">vmm-protocol: it speaks a protocol that this version does not know.</exception>
+    public static async Task<VmmClient> ConnectAsync(string socketPath, CancellationToken cancellationToken)
+    {
+        var client = new VmmClient(socketPath, UnixSocket.Connect(socketPath));
+        try
+        {
+            var frame = await client.ReadAsync(cancellationToken);
+            client.Hello = frame.Kind == FrameKind.Hello
+                ? JsonSerializer.Deserialize(frame.Payload.Span, ControlJson.Default.VmmHello)!
+                : throw new InvalidDataException($"The VMM at {socketPath} began with {frame.Kind} instead of a hello.");
+            if (client.Hello.Protocol is < OldestProtocol or > Protocol)
+            {
+                throw new VmmProblemException("vmm-protocol", "The VM's process speaks another protocol.",
+                    $"It speaks version {client.Hello.Protocol}; this agent knows {OldestProtocol} to {Protocol}.", "Stop the VM with the agent that started it, or install that agent again.");
+            }
+            return client;
+        }
+        catch
+        {
+            await client.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Launches the VM; on return the guest runs.</summary>
+    /// <exception cref="VmmProblemException">It could not be launched; nothing is left half made and the process is <see cref="VmmState.Empty"/> again.</exception>
+    public async Task LaunchAsync(VmConfig config, VmmDescriptors descriptors, CancellationToken cancellationToken)
+    {
+        SafeFileHandle[] all =
+        [
+            descriptors.Kvm, descriptors.Kernel,
+            .. descriptors.Initrd is null ? Array.Empty<SafeFileHandle>() : [descriptors.Initrd],
+            .. descriptors.VfioContainer is null ? Array.Empty<SafeFileHandle>() : [descriptors.VfioContainer],
+            .. descriptors.Groups,
+        ];
+        await AskAsync(FrameKind.Launch, JsonSerializer.SerializeToUtf8Bytes(config, ControlJson.Default.VmConfig), all, cancellationToken);
+    }
+
+    /// <summary>Descriptors of KVM's statistics of the running VM.</summary>
+    public async Task<VmmStatistics> TakeStatisticsAsync(CancellationToken cancellationToken)
+    {
+        var reply = await AskAsync(FrameKind.TakeStatistics, default, [], cancellationToken);
+        return new VmmStatistics { Vm = reply.Descriptors[0], Vcpus = [.. reply.Descriptors.Skip(1)] };
+    }
+
+    /// <summary>Presses the ACPI power button. What the guest makes of it is the guest's affair.</summary>
+    public async Task PowerButtonAsync(CancellationToken cancellationToken) => await AskAsync(FrameKind.PowerButton, default, [], cancellationToken);
+
+    /// <summary>Ends a running guest at once, and the VMM process with it. On return the guest's devices and memory are released; the process leaves right after.</summary>
+    public async Task EndAsync(CancellationToken cancellationToken) => await AskAsync(FrameKind.End, default, [], cancellationToken);
+
+    /// <summary>Types into the guest's serial console.</summary>
+    /// <exception cref="VmmProblemException">console-input-full: the guest does not read what was typed before.</exception>
+    public async Task WriteConsoleAsync(ReadOnlyMemory<byte> data, CancellationToken cancellationToken) =>
+        await AskAsync(FrameKind.WriteConsole, data, [], cancellationToken);
+
+    /// <summary>The MSI-X vectors in use, by assigned device.</summary>
+    public async Task<IReadOnlyList<DeviceVectors>> TakeVectorsAsync(CancellationToken cancellationToken)
+    {
+        var reply = await AskAsync(FrameKind.TakeVectors, default, [], cancellationToken);
+        return JsonSerializer.Deserialize(reply.Payload.Span, ControlJson.Default.ListDeviceVectors)!;
+    }
+
+    /// <summary>
+    /// Console output from the oldest byte that the VMM's ring (256 KiB) still has, then live; ends after <see cref="VmmEnded"/>.
+    /// Each call has a connection of its own, so a slow reader holds up nobody else.
+    /// </summary>
+    /// <exception cref="IOException">The VMM process went away without saying how the guest ended.</exception>
+    public IAsyncEnumerable<VmmEvent> EventsAsync(CancellationToken cancellationToken) => EventsAsync(0, cancellationToken);
+
+    /// <summary>As <see cref="EventsAsync(CancellationToken)"/>, from a later offset of the console.</summary>
+    public async IAsyncEnumerable<VmmEvent> EventsAsync(long fromOffset, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await using var own = await ConnectAsync(_path, cancellationToken);
+        var payload = new byte[8];
+        BinaryPrimitives.WriteInt64LittleEndian(payload, fromOffset);
+        await own.AskAsync(FrameKind.Subscribe, payload, [], cancellationToken);
+        while (true)
+        {
+            var frame = await own.ReadAsync(cancellationToken);
+            switch (frame.Kind)
+            {
+                case FrameKind.ConsoleOutput:
+                    yield return new VmmConsoleOutput(BinaryPrimitives.ReadInt64LittleEndian(frame.Payload.Span), frame.Payload[8..]);
+                    break;
+                case FrameKind.Ended:
+                    yield return new VmmEnded(JsonSerializer.Deserialize(frame.Payload.Span, ControlJson.Default.VmEnd)!);
+                    yield break;
+                default:
+                    // An event that a newer VMM knows and this version does not.
+                    frame.CloseDescriptors();
+                    break;
+            }
+        }
+    }
+
+    /// <inheritdoc />
+    public ValueTask DisposeAsync()
+    {
+        _socket.Dispose();
+        _reader.Dispose();
+        _turn.Dispose();
+        return ValueTask.CompletedTask;
+    }
+
+    private async Task<Frame> AskAsync(FrameKind kind, ReadOnlyMemory<byte> payload, IReadOnlyList<SafeFileHandle> descriptors, CancellationToken cancellationToken)
+    {
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            var id = ++_lastRequest;
+            Send(new Frame(kind, id, payload, descriptors));
+            while (true)
+            {
+                var frame = await ReadAsync(cancellationToken);
+                if (frame.RequestId != id)
+                {
+                    // The answer to a call that was cancelled.
+                    frame.CloseDescriptors();
+                    continue;
+                }
+                return frame.Kind == FrameKind.Problem
+                    ? throw JsonSerializer.Deserialize(frame.Payload.Span, ControlJson.Default.WireProblem)!.ToException()
+                    : frame;
+            }
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    private void Send(Frame frame)
+    {
+        ReadOnlySpan<byte> rest = frame.Encode();
+        var descriptors = frame.Descriptors;
+        while (!rest.IsEmpty)
+        {
+            var sent = _socket.Send(rest, descriptors);
+            if (sent > 0)
+                descriptors = [];
+            else if (!Poll.IsWritable(_socket.Handle, (int)SendLimit.TotalMilliseconds))
+                throw new IOException($"The VMM at {_path} has read nothing for {SendLimit.TotalSeconds} s.");
+            rest = rest[sent..];
+        }
+    }
+
+    private async Task<Frame> ReadAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            if (_reader.Take() is { } frame)
+                return frame;
+            if (_reader.Closed)
+                throw new IOException($"The VMM at {_path} has closed the connection.");
+            if (!_reader.Fill() && !_reader.Closed)
+                await Readiness.WaitReadableAsync(_socket.Handle, cancellationToken);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+using Microsoft.Win32.SafeHandles;
+
+namespace Exitless.Vmm.Control;
+
+/// <summary>What the agent opens for a VM and passes along with the launch. Disposing closes all of them here; the VMM has its own copies.</summary>
+public sealed class VmmDescriptors : IDisposable
+{
+    /// <summary>/dev/kvm, for reading and writing.</summary>
+    public required SafeFileHandle Kvm { get; init; }
+
+    /// <summary>The kernel's file (a bzImage), for reading.</summary>
+    public required SafeFileHandle Kernel { get; init; }
+
+    /// <summary>The initrd's file, for reading; null without one.</summary>
+    public SafeFileHandle? Initrd { get; init; }
+
+    /// <summary>/dev/vfio/vfio, freshly opened; null without devices.</summary>
+    public SafeFileHandle? VfioContainer { get; init; }
+
+    /// <summary>/dev/vfio/N of each distinct group, in the order in which the devices name them first.</summary>
+    public IReadOnlyList<SafeFileHandle> Groups { get; init; } = [];
+
+    /// <inheritdoc />
+    public void Dispose()
+    {
+        Kvm.Dispose();
+        Kernel.Dispose();
+        Initrd?.Dispose();
+        VfioContainer?.Dispose();
+        foreach (var group in Groups)
+            group.Dispose();
+    }
+}

@@ -1,0 +1,34 @@
+namespace Exitless.Vmm.Control;
+
+/// <summary>How a guest ended.</summary>
+public enum VmEndReason
+{
+    /// <summary>It switched itself off through ACPI S5.</summary>
+    PowerOff,
+    /// <summary>It asked for a reset.</summary>
+    Reset,
+    /// <summary>It ran into a triple fault.</summary>
+    TripleFault,
+    /// <summary>It was ended at once from outside.</summary>
+    Killed,
+    /// <summary>KVM could not go on with it.</summary>
+    Error,
+}
+
+/// <summary>The end of a guest.</summary>
+/// <param name="Reason">How it ended.</param>
+/// <param name="Text">More, in words.</param>
+/// <param name="At">When, Unix milliseconds.</param>
+public sealed record VmEnd(VmEndReason Reason, string Text, long At);
+
+/// <summary>What happens in a VM.</summary>
+public abstract record VmmEvent;
+
+/// <summary>Bytes that the guest wrote to its console.</summary>
+/// <param name="Offset">Offset of the first byte in the VM's whole output. A gap to the event before means that the reader was too slow and the ring moved on.</param>
+/// <param name="Data">The bytes.</param>
+public sealed record VmmConsoleOutput(long Offset, ReadOnlyMemory<byte> Data) : VmmEvent;
+
+/// <summary>The guest has ended and everything it held is released. Always the last event.</summary>
+/// <param name="End">How.</param>
+public sealed record VmmEnded(VmEnd End) : VmmEvent;
