@@ -1,0 +1,55 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Exitless.Lab.Cache;
+
+/// <summary>What <c>prepare</c> made: paths inside the cache, and the packages they came from with their versions.</summary>
+/// <param name="Recipe">Number of the recipe that unpacked the files; another number means unpack again.</param>
+/// <param name="Qemu">Folder of the unpacked QEMU packages.</param>
+/// <param name="Kernel">The kernel image (bzImage).</param>
+/// <param name="KernelRelease">The kernel's release, as <c>uname -r</c> shows it.</param>
+/// <param name="Modules">Folder of the kernel's modules (<c>lib/modules/RELEASE</c>).</param>
+/// <param name="Busybox">The static busybox.</param>
+/// <param name="Libraries">Folder of shared libraries the machine itself lacks; may be empty.</param>
+/// <param name="Packages">Package name to version.</param>
+internal sealed record LabFiles(
+    int Recipe, string Qemu, string Kernel, string KernelRelease, string Modules, string Busybox, string Libraries,
+    IReadOnlyDictionary<string, string> Packages)
+{
+    /// <summary>Raised when the layout of the cache changes.</summary>
+    public const int CurrentRecipe = 1;
+
+    /// <summary>Reads the stamp of an earlier <c>prepare</c>; null where there is none that still holds.</summary>
+    public static LabFiles? Read(string cache)
+    {
+        var stamp = Stamp(cache);
+        if (!File.Exists(stamp))
+            return null;
+        LabFiles? files;
+        try
+        {
+            files = JsonSerializer.Deserialize(File.ReadAllText(stamp), LabFilesJson.Default.LabFiles);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+        return files is { Recipe: CurrentRecipe } && File.Exists(files.Kernel) && File.Exists(files.Busybox)
+            && Directory.Exists(files.Modules) && Directory.Exists(files.Libraries) && File.Exists(Path.Combine(files.Qemu, "usr/bin/qemu-system-x86_64"))
+            ? files : null;
+    }
+
+    /// <summary>Writes the stamp, last of all, so that it never names what is not there.</summary>
+    public void Write(string cache)
+    {
+        var part = Stamp(cache) + ".part";
+        File.WriteAllText(part, JsonSerializer.Serialize(this, LabFilesJson.Default.LabFiles));
+        File.Move(part, Stamp(cache), overwrite: true);
+    }
+
+    private static string Stamp(string cache) => Path.Combine(cache, "lab.json");
+}
+
+[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(LabFiles))]
+internal sealed partial class LabFilesJson : JsonSerializerContext;

@@ -1,0 +1,52 @@
+namespace Exitless.Lab.Cache;
+
+/// <summary>Finds the shared libraries a program needs, with the machine's own loader (ldd(1), ldconfig(8)).</summary>
+internal static class SharedLibraries
+{
+    private const string Remedy = "Install libc-bin, or give a program built for x86-64 Linux with glibc.";
+
+    /// <summary>The file of a library by its soname; an extra folder tree is searched after the machine's own. Null when neither has it.</summary>
+    public static async Task<string?> FindAsync(string soname, string? extra, CancellationToken cancel)
+    {
+        var ldconfig = ((string[])["/sbin/ldconfig", "/usr/sbin/ldconfig"]).FirstOrDefault(File.Exists) ?? "ldconfig";
+        return ParseCache(await Tool.TextAsync(ldconfig, ["-p"], Remedy, cancel)).GetValueOrDefault(soname)
+            ?? (extra is null ? null : Directory.EnumerateFiles(extra, soname, SearchOption.AllDirectories).FirstOrDefault());
+    }
+
+    /// <summary>Everything a program or library loads at its start, itself not included: name inside the host, file on this machine.</summary>
+    public static async Task<IReadOnlyDictionary<string, string>> OfAsync(string file, CancellationToken cancel)
+    {
+        var result = await Tool.TryAsync("ldd", [file], cancel);
+        // A static program is no fault: ldd says so and ends with 1.
+        return result.ExitCode == 0 ? ParseLdd(result.Output, file)
+            : (result.Output + result.Errors).Contains("not a dynamic executable", StringComparison.Ordinal) ? new Dictionary<string, string>(StringComparer.Ordinal)
+            : throw new LabException($"`ldd {file}` failed: {result.Errors.Trim()}.", Remedy);
+    }
+
+    internal static IReadOnlyDictionary<string, string> ParseCache(string text)
+    {
+        var found = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var line in text.Split('\n'))
+        {
+            if (line.Contains("x86-64", StringComparison.Ordinal) && line.Split(" => ", 2) is [var left, var path])
+                found.TryAdd(left.Trim().Split(' ')[0], path.Trim());
+        }
+        return found;
+    }
+
+    internal static IReadOnlyDictionary<string, string> ParseLdd(string text, string file)
+    {
+        var found = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var line in text.Split('\n').Select(l => l.Trim()))
+        {
+            var words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            if (line.Contains("=> not found", StringComparison.Ordinal))
+                throw new LabException($"{file} needs {words[0]}, which this machine does not have.", "Install the package that has it.");
+            if (words is [_, "=>", var path, ..] && path.StartsWith('/'))
+                found[words[0]] = path;
+            else if (words is [var loader, ..] && loader.StartsWith('/'))
+                found[loader] = loader;
+        }
+        return found;
+    }
+}

@@ -1,0 +1,32 @@
+namespace Exitless.Lab.Initramfs;
+
+/// <summary>Builds <c>demo.initrd</c>: the little guest that configures a VF and pings through it.</summary>
+internal static class GuestImage
+{
+    // button and evdev carry the ACPI power button to acpid.
+    private static readonly string[] Modules = ["igbvf", "button", "evdev"];
+
+    public static async Task WriteAsync(Stream output, Busybox busybox, KernelModules modules, string release, CancellationToken cancel)
+    {
+        using var archive = new CpioArchive(output);
+        await busybox.AddToAsync(archive, cancel);
+        var load = await modules.InLoadOrderAsync(Modules, cancel);
+        Busybox.AddModules(archive, release, load);
+        archive.AddText("/etc/load", 0x1A4, string.Concat(load.Select(m => m.Name + "\n")));
+        archive.AddText("/etc/orders", 0x1A4, Script.Read("guest-orders"));
+        archive.AddText("/etc/rcS", 0x1ED, Script.Read("guest-init"));
+        archive.AddText("/etc/inittab", 0x1A4, """
+            ::sysinit:/etc/rcS
+            ::wait:/bin/start-ping --ordered
+            ::respawn:/bin/status
+            ttyS0::respawn:/bin/sh -l
+            ::respawn:/sbin/acpid -f -c /etc/acpi -l /dev/null -p /run/acpid.pid
+            ::ctrlaltdel:/sbin/poweroff -f
+
+            """);
+        archive.AddText("/etc/profile", 0x1A4, "PS1='demo guest:\\n'\n");
+        archive.AddText("/etc/acpi/PWRF/00000080", 0x1ED, "#!/bin/sh\necho 'exitless: power-button'\npoweroff -f\n");
+        foreach (var command in (string[])["report", "start-ping", "stop-ping", "status", "ping-loop", "count-replies"])
+            archive.AddText("/bin/" + command, 0x1ED, Script.Read("guest-" + command));
+    }
+}
