@@ -1,0 +1,295 @@
+// The live graphs of one VM: exits by kind, device interrupts by vector, CPU time, and the figures over them.
+// Everything in the panel is made and written here; Blazor only gives the element and says whether the VM runs.
+
+import { bytes, compact, percent } from "./format.js";
+import { Chart } from "./chart.js";
+import { cpuShares, guestKey, hostKey, residentKey } from "./cpu.js";
+import { decodeFrame, frameKind, rowKind } from "./frames.js";
+import { element, button } from "./dom.js";
+import { exitKinds, exitRates, isExitSeries, otherKind } from "./exits.js";
+import { interruptRates, vectorOf } from "./interrupts.js";
+import { LegendTable } from "./legend.js";
+import { linkState, openStream } from "./link.js";
+import { recentMean, sumOf } from "./rates.js";
+import { SampleRing } from "./ring.js";
+import { StatisticsTable } from "./statistics.js";
+
+const backfillSeconds = 900;
+const ringRows = backfillSeconds + 300;
+const ratioSamples = 10;
+const staleMs = 3500;
+const windows = [{ minutes: 1, label: "1 min" }, { minutes: 5, label: "5 min" }, { minutes: 15, label: "15 min" }];
+const windowKey = "exitless.graph-window";
+
+const exitColors = Object.fromEntries([...exitKinds, otherKind].map(kind => [kind, `--exit-${kind.replaceAll("_", "-")}`]));
+const vectorColor = index => `--vector-${index % 8}`;
+
+/** Fills the element with the live graphs of a VM. Returns what Blazor calls later: setRunning and dispose. */
+export function attach(host, vmId, running) {
+  return new GraphPanel(host, vmId, running);
+}
+
+class GraphPanel {
+  #ring = new SampleRing(ringRows);
+  #statistics = new StatisticsTable();
+  #schema = [];
+  #running;
+  #paused = false;
+  #agentUp = true;
+  #link = { state: linkState.connecting, words: "" };
+  #lastArrival = NaN;      // performance.now() of the newest live row: staleness without trusting two clocks to agree
+  #hover = null;
+  #frame = 0;
+  #minutes = 5;
+  #drawn = null;
+  #charts;
+  #stream;
+  #timer;
+  #parts = {};
+  #restyle = () => { for (const chart of this.#charts) chart.plot.restyle(); this.#request(); };
+  #visible = () => this.#request();
+
+  constructor(host, vmId, running) {
+    this.#running = running;
+    this.#minutes = storedWindow();
+    const syncKey = `vm-${vmId}`;
+    this.#charts = [
+      this.#card("exits", "VM exits", "per second, by KVM statistic", { stacked: true, format: compact, syncKey }),
+      this.#card("interrupts", "Device interrupts", "per second, by MSI-X vector", { stacked: false, format: compact, syncKey }),
+      this.#card("cpu", "CPU time", "per cent of one CPU", { stacked: true, format: percent, syncKey }),
+    ];
+    host.replaceChildren(this.#bar(), this.#banner(), this.#figures(), ...this.#charts.map(chart => chart.card), this.#statistics.root);
+    document.addEventListener("exitless:theme", this.#restyle);
+    document.addEventListener("visibilitychange", this.#visible);
+    this.#timer = setInterval(() => this.#tick(), 500);
+    this.#stream = openStream("WatchVm", () => [vmId, backfillSeconds], item => this.#receive(item), (state, words) => {
+      this.#link = { state, words };
+      this.#tick();
+    });
+    this.#tick();
+  }
+
+  setRunning(running) {
+    this.#running = running;
+    this.#tick();
+  }
+
+  dispose() {
+    this.#stream.close();
+    clearInterval(this.#timer);
+    cancelAnimationFrame(this.#frame);
+    document.removeEventListener("exitless:theme", this.#restyle);
+    document.removeEventListener("visibilitychange", this.#visible);
+    for (const chart of this.#charts) chart.plot.dispose();
+  }
+
+  // ---- what comes in
+
+  #receive(item) {
+    const frame = decodeFrame(item);
+    if (frame.type === frameKind.link) this.#agentUp = frame.up;
+    else if (frame.type === frameKind.schema) this.#setSchema(frame.series);
+    else this.#addRows(frame);
+    this.#request();
+  }
+
+  #setSchema(series) {
+    this.#schema = series;
+    const drawn = key => isExitSeries(key) || vectorOf(key) !== null || key === guestKey || key === hostKey || key === residentKey;
+    this.#ring.setSchema(series.map(one => drawn(one.key) ? one.key : null));
+    this.#statistics.setSchema(series);
+  }
+
+  #addRows(frame) {
+    if (frame.columns !== this.#schema.length || frame.rowCount === 0) return; // rows of a schema that is not here yet
+    const newest = frame.times[frame.rowCount - 1];
+    if (frame.kind === rowKind.live) this.#lastArrival = performance.now();
+    else if (Number.isNaN(this.#lastArrival) || !(newest <= this.#ring.lastTime))
+      this.#lastArrival = performance.now() - Math.max(0, Date.now() - newest);
+    this.#ring.add(frame.times, frame.values);
+    this.#statistics.add(frame);
+  }
+
+  // ---- what is drawn
+
+  #request() {
+    if (this.#frame !== 0 || document.hidden) return;
+    this.#frame = requestAnimationFrame(() => { this.#frame = 0; this.#render(); });
+  }
+
+  #render() {
+    this.#words();
+    if (this.#paused) return;
+    const exits = exitRates(this.#ring);
+    const interrupts = interruptRates(this.#ring);
+    const cpu = cpuShares(this.#ring);
+    const cpuLayers = [
+      { name: "guest", color: "--cpu-guest", rates: cpu.guest },
+      { name: "host", color: "--cpu-host", rates: cpu.host },
+    ];
+    const to = this.#now();
+    const window = [to - this.#minutes * 60_000, to];
+    const [exitChart, interruptChart, cpuChart] = this.#charts;
+    this.#paint(exitChart, exits.times, exits.layers.map(layer => ({ ...layer, color: exitColors[layer.name] })), exits.total, window);
+    this.#paint(interruptChart, interrupts.times, interrupts.lines.map((line, i) => ({ ...line, color: vectorColor(i) })), null, window);
+    this.#paint(cpuChart, cpu.times, cpuLayers, null, window);
+    this.#drawn = { exits, interrupts };
+    this.#headline(exits, interrupts, cpu);
+    this.#excess(exits);
+    this.#legends();
+    this.#statistics.render();
+  }
+
+  #paint(chart, times, layers, total, window) {
+    chart.layers = layers;
+    chart.total = total;
+    chart.plot.draw(times, layers, total, window);
+  }
+
+  #headline(exits, interrupts, cpu) {
+    const last = exits.times.length - 1;
+    const at = values => last < 0 ? NaN : values[last];
+    this.#set("exits-per-second", compact(at(exits.total)));
+    this.#set("interrupts-per-second", compact(at(interrupts.total)));
+    const perInterrupt = recentMean(exits.total, ratioSamples) / recentMean(interrupts.total, ratioSamples);
+    this.#set("exits-per-interrupt", compact(Number.isFinite(perInterrupt) ? perInterrupt : NaN));
+    this.#set("cpu-guest", percent(at(cpu.guest)));
+    this.#set("cpu-host", percent(at(cpu.host)));
+    const resident = this.#ring.column(residentKey);
+    this.#set("resident-memory", bytes(resident === null ? NaN : at(resident)));
+  }
+
+  #excess(exits) {
+    const over = recentMean(exits.excess, ratioSamples);
+    const show = over > 0.5;
+    this.#parts.excess.hidden = !show;
+    if (show) this.#parts.excess.textContent = `The kinds exceed “exits” by ${compact(over)}/s: an exit was counted under two of them.`;
+  }
+
+  #legends() {
+    for (const chart of this.#charts) {
+      const last = chart.layers.length === 0 ? 0 : chart.layers[0].rates.length - 1;
+      const index = this.#hover !== null && this.#hover <= last ? this.#hover : last;
+      const value = rates => index < 0 ? NaN : rates[index];
+      const rows = chart.layers.map(layer => ({ name: layer.name, color: layer.color, value: value(layer.rates) }));
+      const total = chart.total !== null ? value(chart.total)
+        : chart.layers.length > 1 ? value(sumOf(chart.layers.map(layer => layer.rates), last + 1)) : null;
+      chart.legend.render(rows, total);
+    }
+  }
+
+  #now() {
+    if (this.#ring.length === 0) return Date.now();
+    if (!this.#running || Number.isNaN(this.#lastArrival)) return this.#ring.lastTime;
+    return this.#ring.lastTime + (performance.now() - this.#lastArrival);
+  }
+
+  #tick() {
+    if (document.hidden) return;
+    this.#words();
+    const age = performance.now() - this.#lastArrival;
+    if (!this.#paused && age > 1500) this.#request(); // the window moves on though nothing comes in
+  }
+
+  // ---- what is said
+
+  #words() {
+    const age = performance.now() - this.#lastArrival;
+    const known = this.#ring.length > 0 && !Number.isNaN(age);
+    const stale = !known || age > staleMs;
+    const { staleness, figures, banner } = this.#parts;
+    staleness.textContent = this.#paused ? "Paused" : !known ? "No samples yet" : `As of ${ago(age)} ago`;
+    staleness.dataset.state = this.#paused ? "paused" : stale ? "stale" : "live";
+    figures.classList.toggle("is-stale", stale);
+    const words = this.#trouble(known, stale, age);
+    banner.hidden = words === "";
+    if (banner.textContent !== words) banner.textContent = words;
+  }
+
+  #trouble(known, stale, age) {
+    if (this.#link.state === linkState.lost) return `This page has lost the control plane: ${this.#link.words} Trying again.`;
+    if (!this.#running) return known ? "The VM is not running. These are its last samples." : "The VM is not running: samples begin when it starts.";
+    if (!this.#agentUp) return "The link to the host's agent is lost. The VM may well be running; samples of the gap are filled in when the link is back.";
+    if (known && stale && !this.#paused && age > 2 * staleMs) return `No sample has come for ${ago(age)}.`;
+    return "";
+  }
+
+  #set(name, text) {
+    const part = this.#parts[name];
+    if (part.textContent !== text) part.textContent = text;
+  }
+
+  // ---- the panel's elements
+
+  #bar() {
+    const staleness = this.#parts.staleness = element("span", { class: "graph-staleness", "data-testid": "graph-staleness" });
+    const choices = windows.map(({ minutes, label }) => button(label, () => this.#setWindow(minutes), { "data-minutes": minutes }));
+    this.#parts.choices = choices;
+    const pause = this.#parts.pause = button("Pause", () => this.#setPaused(!this.#paused), { "data-testid": "graph-pause", "aria-pressed": "false" });
+    this.#markWindow();
+    return element("div", { class: "graph-bar" }, staleness, element("div", { class: "graph-spacer" }),
+      element("div", { class: "segmented", role: "group", "aria-label": "Time shown" }, ...choices), pause);
+  }
+
+  #banner() {
+    return this.#parts.banner = element("div", { class: "graph-banner", role: "status", "data-testid": "graph-banner", hidden: "" });
+  }
+
+  #figures() {
+    const figure = (name, label, hint) => {
+      const value = this.#parts[name] = element("span", { class: "figure-value", "data-testid": name }, "–");
+      return element("div", { class: "figure", title: hint }, element("span", { class: "figure-label" }, label), value);
+    };
+    return this.#parts.figures = element("div", { class: "figures" },
+      figure("exits-per-second", "Exits / s", "KVM's statistic “exits”, summed over the vCPUs"),
+      figure("interrupts-per-second", "Device interrupts / s", "Interrupts of the VM's assigned devices, as the host counts them"),
+      figure("exits-per-interrupt", "Exits per interrupt", "Over the last 10 s. All exits count here, whatever caused them"),
+      figure("cpu-guest", "CPU in guest", "Time in guest mode, per cent of one CPU"),
+      figure("cpu-host", "CPU on host", "Time of the VM's process outside guest mode, per cent of one CPU"),
+      figure("resident-memory", "Resident memory", "RSS of the VM's process, guest memory included"));
+  }
+
+  #card(name, title, unit, options) {
+    const plotHost = element("div", { class: `plot plot-${name}`, "data-testid": `chart-${name}` });
+    const legend = new LegendTable(options.format);
+    const plot = new Chart(plotHost, { ...options, onCursor: index => { this.#hover = index; if (this.#drawn !== null) this.#legends(); } });
+    const heading = element("header", { class: "chart-heading" }, element("h3", {}, title), element("span", { class: "chart-unit" }, unit));
+    const parts = [heading, element("div", { class: "chart-body" }, plotHost, legend.root)];
+    if (name === "exits") parts.push(this.#parts.excess = element("p", { class: "chart-note", hidden: "", "data-testid": "exits-excess" }));
+    return { card: element("section", { class: "chart-card" }, ...parts), plot, legend, layers: [], total: null };
+  }
+
+  #setPaused(paused) {
+    this.#paused = paused;
+    this.#parts.pause.textContent = paused ? "Resume" : "Pause";
+    this.#parts.pause.setAttribute("aria-pressed", String(paused));
+    this.#request();
+  }
+
+  #setWindow(minutes) {
+    this.#minutes = minutes;
+    try { localStorage.setItem(windowKey, String(minutes)); } catch { /* then it lasts as long as this page */ }
+    this.#markWindow();
+    this.#request();
+  }
+
+  #markWindow() {
+    for (const choice of this.#parts.choices)
+      choice.setAttribute("aria-pressed", String(Number(choice.dataset.minutes) === this.#minutes));
+  }
+}
+
+function storedWindow() {
+  try {
+    const minutes = Number(localStorage.getItem(windowKey));
+    return windows.some(window => window.minutes === minutes) ? minutes : 15;
+  } catch {
+    return 15;
+  }
+}
+
+function ago(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 90) return `${seconds} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+}
