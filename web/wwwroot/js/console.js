@@ -56,15 +56,10 @@ class ConsolePanel {
 
   #show(item) {
     const { offset, data } = decodeConsole(item);
-    const end = offset + data.length;
-    if (offset > this.#next)
-      this.#terminal.write(this.#next === 0
-        ? `\x1b[2m[${offset} earlier bytes are no longer kept]\x1b[0m\r\n`
-        : `\r\n\x1b[2m[${offset - this.#next} bytes are missing here]\x1b[0m\r\n`);
-    if (offset === 0 && end <= this.#next) this.#terminal.reset(); // a new run of the VM starts at 0 again
-    const fresh = offset === 0 && end <= this.#next ? data : data.subarray(Math.max(0, this.#next - offset));
-    this.#next = end > this.#next || offset === 0 ? end : this.#next;
-    if (fresh.length > 0) this.#terminal.write(fresh);
+    if (offset < this.#next) this.#terminal.reset(); // a new run of the VM counts from 0 again
+    else if (offset > this.#next) this.#terminal.write(gapWords(this.#next, offset));
+    this.#next = offset + data.length;
+    this.#terminal.write(data);
   }
 
   // One at a time, so that keys arrive in the order they were pressed.
@@ -73,6 +68,11 @@ class ConsolePanel {
       this.#status.textContent = this.#up ? `Not sent: ${failure.message}` : "Not sent: the console is not connected.";
     });
   }
+}
+
+function gapWords(next, offset) {
+  const words = next === 0 ? `${offset} earlier bytes are no longer kept` : `${offset - next} bytes are missing here`;
+  return `\r\n\x1b[2m[${words}]\x1b[0m\r\n`;
 }
 
 function themeColors() {
