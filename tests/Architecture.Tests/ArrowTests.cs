@@ -15,6 +15,7 @@ public sealed class ArrowTests
         ["migrations"] = ["src/ControlPlane"],
         ["web"] = ["src/ControlPlane", "migrations"],
         ["src/Lab"] = [],
+        ["src/Run"] = ["src/Lab"],
     };
 
     [Fact]
