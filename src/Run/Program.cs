@@ -4,9 +4,8 @@ using Exitless.Run;
 
 var check = new Option<bool>("--check") { Description = "Unattended: one line of JSON with the figures; leaves with 0, or with 1 and what failed." };
 var noLab = new Option<bool>("--no-lab") { Description = "The control plane alone, without an emulated host." };
-var prepare = new Option<bool>("--prepare") { Description = "Only fills the lab's cache (QEMU and the kernel from the distribution's packages)." };
 var data = new Option<string>("--data") { Description = "The control plane's data folder.", DefaultValueFactory = _ => ".data" };
-var root = new RootCommand("Starts Exitless with an emulated SR-IOV host to try it on; Ctrl-C stops everything that it started.") { check, noLab, prepare, data };
+var root = new RootCommand("Starts Exitless with an emulated SR-IOV host to try it on; Ctrl-C stops everything that it started.") { check, noLab, data };
 root.SetAction(async (parsed, cancellation) =>
 {
     using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -22,6 +21,6 @@ root.SetAction(async (parsed, cancellation) =>
         Artifacts: Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..")),
         DataFolder: Path.GetFullPath(parsed.GetRequiredValue(data)),
         Check: parsed.GetValue(check), Lab: !parsed.GetValue(noLab)), TimeProvider.System);
-    return parsed.GetValue(prepare) ? await session.PrepareAsync(stop.Token) : await session.RunAsync(stop.Token);
+    return await session.RunAsync(stop.Token);
 });
 return await root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });

@@ -16,21 +16,6 @@ internal sealed class Session(SessionOptions options, TimeProvider time)
 
     private static void Say(string line) => Console.Error.WriteLine(line);
 
-    /// <summary>Fills the lab's cache.</summary>
-    public async Task<int> PrepareAsync(CancellationToken cancellation)
-    {
-        try
-        {
-            await LabCache.PrepareAsync(Say, cancellation);
-            return 0;
-        }
-        catch (LabException failure)
-        {
-            Say(failure.Message);
-            return 1;
-        }
-    }
-
     /// <summary>Runs until Ctrl-C, or with <c>--check</c> until the verdict.</summary>
     public async Task<int> RunAsync(CancellationToken cancellation)
     {
@@ -75,7 +60,7 @@ internal sealed class Session(SessionOptions options, TimeProvider time)
         }
         catch (LabException failure)
         {
-            return Failed("lab", failure.Message);
+            return Failed("lab", $"{failure.Problem} {failure.Remedy}");
         }
     }
 

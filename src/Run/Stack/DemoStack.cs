@@ -80,7 +80,7 @@ public sealed class DemoStack : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         foreach (var host in _hosts)
-            await host.StopAsync(CancellationToken.None);
+            await host.StopAsync();
         Rest.Dispose();
         await Server.DisposeAsync();
     }
