@@ -24,7 +24,7 @@ internal static class GuestImage
             ::ctrlaltdel:/sbin/poweroff -f
 
             """);
-        archive.AddText("/etc/profile", 0x1A4, "PS1='demo guest:\\n'\n");
+        archive.AddText("/etc/profile", 0x1A4, "stty columns 120 rows 40\nPS1='demo guest:\\n'\n");
         archive.AddText("/etc/acpi/PWRF/00000080", 0x1ED, "#!/bin/sh\necho 'exitless: power-button'\npoweroff -f\n");
         foreach (var command in (string[])["report", "start-ping", "stop-ping", "status", "ping-loop", "count-replies"])
             archive.AddText("/bin/" + command, 0x1ED, Script.Read("guest-" + command));

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using System.IO.Compression;
 using System.Net.Sockets;
 using System.Text;
 using Exitless.Lab.Cache;
@@ -8,7 +9,7 @@ namespace Exitless.Lab.Machine;
 
 /// <summary>
 /// Runs commands in a host over its virtual consoles. There are several, so that commands of several callers, and of several
-/// processes, run at once; one command holds one console. A command travels as base64 and so does what it prints.
+/// processes, run at once; one command holds one console. A command travels as base64; so does what it prints, packed.
 /// </summary>
 internal sealed class ControlShell(RunFolder folder, TimeProvider time)
 {
@@ -121,7 +122,12 @@ internal sealed class ControlShell(RunFolder folder, TimeProvider time)
         }
     }
 
-    private static string Decode(StringBuilder base64) => Encoding.UTF8.GetString(Convert.FromBase64String(base64.ToString()));
+    private static string Decode(StringBuilder base64)
+    {
+        using var packed = new GZipStream(new MemoryStream(Convert.FromBase64String(base64.ToString())), CompressionMode.Decompress);
+        using var reader = new StreamReader(packed, Encoding.UTF8);
+        return reader.ReadToEnd();
+    }
 
     private static LabException Gone() => new("The host ended before the command did.", "Read console.log and qemu.log in its run folder.");
 
