@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Exitless.Agent.Consoles;
 using Exitless.Agent.Events;
 using Exitless.Agent.Identity;
 using Exitless.Agent.Inventory;
@@ -7,6 +8,7 @@ using Exitless.Agent.Link;
 using Exitless.Agent.Machines;
 using Exitless.Agent.Sriov;
 using Exitless.Agent.Storage;
+using Exitless.Agent.Telemetry;
 using Exitless.Agent.Wanted;
 using Exitless.Contracts;
 using Exitless.Linux;
@@ -15,7 +17,7 @@ using Microsoft.Extensions.Logging;
 namespace Exitless.Agent;
 
 /// <summary>The daemon: puts the parts together and runs them until it is told to stop. It stops without touching a VM.</summary>
-internal sealed partial class AgentDaemon : IAsyncDisposable
+internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
 {
     private readonly AgentOptions _options;
     private readonly TimeProvider _time;
@@ -24,7 +26,7 @@ internal sealed partial class AgentDaemon : IAsyncDisposable
     private readonly CertificateStore _store;
     private readonly ServerChannel _channels;
     private readonly Enroller _enroller;
-    private readonly LinkSignal _signal = new();
+    private readonly AsyncSignal _signal = new();
     private readonly EventLog _events;
     private readonly WantedStore _wanted;
     private readonly LatestSource<Contracts.Inventory> _inventorySource;
@@ -32,6 +34,10 @@ internal sealed partial class AgentDaemon : IAsyncDisposable
     private readonly InventoryFeed _inventory;
     private readonly ObservedBoard _board;
     private readonly PfConverger _pfs;
+    private readonly SampleFeed _samples;
+    private readonly Sampler _sampler;
+    private readonly ConsoleRelay _consoles;
+    private readonly VmFleet _vms;
     private IReadOnlyList<IPAddress> _controlPlane = [];
 
     public AgentDaemon(AgentOptions options, TimeProvider time, ILoggerFactory logs)
@@ -51,19 +57,48 @@ internal sealed partial class AgentDaemon : IAsyncDisposable
         _inventory = new InventoryFeed(new InventoryReader(_root, images, uses, new VfMacReader(_root), new PciNames(_root)), _inventorySource, time);
         _board = new ObservedBoard(_observedSource);
         _pfs = new PfConverger(new VfProvisioner(_root, claims, uses, _events, time), _board, _inventory.Poke, _log);
+        _samples = new SampleFeed(_signal, time);
+        _sampler = new Sampler(_samples, _root, time, _log);
+        _consoles = new ConsoleRelay(id => _vms!.Running(id), _signal);
+        var launcher = new VmmLauncher(Environment.ProcessPath!, options.RunFolder, _root, time);
+        var devices = new DevicePreparer(new VfMac(_root), new VfioBinding(_root), _events, _inventory.Poke);
+        var preflight = new Preflight(_root, images, claims, uses, new VfMacReader(_root));
+        _vms = new VmFleet(
+            new VmServices(
+                new VmStarter(preflight, claims, devices, launcher, _root), launcher, devices, claims, new VmRecordStore(options.StateFolder), _board, _events,
+                this, () => _pfs.Settled, time, _log),
+            HostFacts.BootId(_root));
     }
 
     public async Task RunAsync(CancellationToken stop)
     {
+        await _vms.AdoptAsync(stop);
+        _board.Open();
         if (_wanted.Load() is { } stored)
             Apply(stored);
+        var samples = _sampler.RunAsync(stop);
         var inventory = _inventory.RunAsync(stop);
         var link = LinkAsync(stop);
         // Neither ends by itself; one that fails takes the agent down, and the service manager starts it again.
-        await await Task.WhenAny(inventory, link);
+        await await Task.WhenAny(inventory, samples, link);
     }
 
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    /// <summary>Lets go of everything; VMs run on.</summary>
+    public ValueTask DisposeAsync() => _vms.DisposeAsync();
+
+    async Task IVmWatcher.StartedAsync(WantedVm vm, RunningVm running)
+    {
+        await _sampler.StartedAsync(vm, running);
+        _consoles.Started(vm.VmId);
+    }
+
+    void IVmWatcher.Ended(string vmId) => _sampler.Ended(vmId);
+
+    void IVmWatcher.Removed(string vmId)
+    {
+        _sampler.Removed(vmId);
+        _consoles.Removed(vmId);
+    }
 
     private async Task LinkAsync(CancellationToken stop)
     {
@@ -78,7 +113,7 @@ internal sealed partial class AgentDaemon : IAsyncDisposable
         _controlPlane = await ResolveAsync(server, stop);
         _inventory.Poke();
         await new ControlLink(
-            _store, _channels, _enroller, _root, server, _signal, [_observedSource, _inventorySource, _events], () => _wanted.Generation, Receive, _time, _log).RunAsync(stop);
+            _store, _channels, _enroller, _root, server, _signal, [_observedSource, _inventorySource, _events, _consoles, _samples], () => _wanted.Generation, Receive, _time, _log).RunAsync(stop);
     }
 
     private void Receive(ControlMessage message)
@@ -91,6 +126,21 @@ internal sealed partial class AgentDaemon : IAsyncDisposable
                 else
                     OldWanted(_log, message.Wanted.Generation, _wanted.Generation);
                 break;
+            case ControlMessage.BodyOneofCase.Watch:
+                _samples.Watch(message.Watch);
+                break;
+            case ControlMessage.BodyOneofCase.Ack:
+                _samples.Acknowledge(message.Ack);
+                break;
+            case ControlMessage.BodyOneofCase.ConsoleAttach:
+                _consoles.Attach(message.ConsoleAttach);
+                break;
+            case ControlMessage.BodyOneofCase.ConsoleInput:
+                _consoles.Type(message.ConsoleInput);
+                break;
+            case ControlMessage.BodyOneofCase.ConsoleDetach:
+                _consoles.Detach(message.ConsoleDetach.VmId);
+                break;
             default:
                 break;   // of a newer control plane
         }
@@ -99,6 +149,7 @@ internal sealed partial class AgentDaemon : IAsyncDisposable
     private void Apply(WantedState wanted)
     {
         _pfs.Apply(wanted.Pfs);
+        _vms.Apply(wanted.Vms);
         _board.Reached(wanted.Generation);
     }
 

@@ -4,7 +4,7 @@ using Exitless.Contracts;
 namespace Exitless.Agent.Events;
 
 /// <summary>What happened on this host, kept until the control plane can take it. The oldest go first when more than <see cref="Capacity"/> wait.</summary>
-internal sealed class EventLog(LinkSignal signal, TimeProvider time) : ILinkSource
+internal sealed class EventLog(AsyncSignal signal, TimeProvider time) : ILinkSource
 {
     public const int Capacity = 1000;
     private readonly Lock _gate = new();

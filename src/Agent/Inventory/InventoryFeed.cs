@@ -6,7 +6,7 @@ namespace Exitless.Agent.Inventory;
 internal sealed class InventoryFeed(InventoryReader reader, LatestSource<Contracts.Inventory> source, TimeProvider time)
 {
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(10);
-    private readonly LinkSignal _changed = new();
+    private readonly AsyncSignal _changed = new();
 
     /// <summary>Something that the inventory shows was changed.</summary>
     public void Poke() => _changed.Set();

@@ -11,7 +11,7 @@ namespace Exitless.Agent.Link;
 /// every failure, with a delay that doubles up to a limit and is drawn at random, so that thousands of agents do not come back at one instant.
 /// </summary>
 internal sealed partial class ControlLink(
-    CertificateStore store, ServerChannel channels, Enroller enroller, HostRoot root, Uri server, LinkSignal signal, IReadOnlyList<ILinkSource> sources,
+    CertificateStore store, ServerChannel channels, Enroller enroller, HostRoot root, Uri server, AsyncSignal signal, IReadOnlyList<ILinkSource> sources,
     Func<ulong> wantedGeneration, Action<ControlMessage> receive, TimeProvider time, ILogger log)
 {
     private const uint Protocol = 1;

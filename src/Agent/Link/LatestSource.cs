@@ -3,7 +3,7 @@ using Exitless.Contracts;
 namespace Exitless.Agent.Link;
 
 /// <summary>A whole state of which only the newest matters: sent on each new stream and whenever it changes.</summary>
-internal sealed class LatestSource<T>(LinkSignal signal, Func<T, AgentMessage> wrap) : ILinkSource
+internal sealed class LatestSource<T>(AsyncSignal signal, Func<T, AgentMessage> wrap) : ILinkSource
     where T : class, IEquatable<T>
 {
     private readonly Lock _gate = new();

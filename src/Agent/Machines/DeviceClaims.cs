@@ -22,6 +22,12 @@ internal sealed class DeviceClaims
             return _owners.TryGetValue(address, out var owner) ? owner.VmName : null;
     }
 
+    public bool IsOwner(string address, string vmId)
+    {
+        lock (_gate)
+            return _owners.TryGetValue(address, out var owner) && string.Equals(owner.VmId, vmId, StringComparison.Ordinal);
+    }
+
     /// <summary>Takes all or none.</summary>
     /// <returns>Null: taken. Else the first function that another VM has, and that VM's name.</returns>
     public (string Address, string VmName)? Take(string vmId, string vmName, IReadOnlyList<string> addresses)

@@ -10,6 +10,10 @@ internal sealed class ObservedBoard(LatestSource<ObservedState> feed)
     private readonly SortedDictionary<string, ObservedVm> _vms = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, ObservedPf> _pfs = new(StringComparer.Ordinal);
     private ulong _generation;
+    private bool _open;
+
+    /// <summary>From now on changes are sent. Before, the VMs of an earlier agent are looked for, and a report would leave some out.</summary>
+    public void Open() => Change(() => _open = true);
 
     public void Reached(ulong generation) => Change(() => _generation = generation);
 
@@ -30,6 +34,8 @@ internal sealed class ObservedBoard(LatestSource<ObservedState> feed)
         lock (_gate)
         {
             change();
+            if (!_open)
+                return;
             var state = new ObservedState { Generation = _generation };
             state.Vms.AddRange(_vms.Values.Select(v => v.Clone()));
             state.Pfs.AddRange(_pfs.Values.Select(p => p.Clone()));

@@ -1,7 +1,7 @@
-namespace Exitless.Agent.Link;
+namespace Exitless.Agent;
 
-/// <summary>Wakes the link when a source has something. Signals given while the link is busy become one.</summary>
-internal sealed class LinkSignal
+/// <summary>Wakes one waiter. Signals given while it is busy become one.</summary>
+internal sealed class AsyncSignal
 {
     private readonly Lock _gate = new();
     private TaskCompletionSource _next = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -13,7 +13,7 @@ internal sealed class LinkSignal
             _next.TrySetResult();
     }
 
-    /// <summary>Forgets signals given so far. Call before asking the sources, so that none is lost.</summary>
+    /// <summary>Forgets the signals given so far, and gives the task of the next. Call before looking at what the signal is about, so that none is lost.</summary>
     public Task Rearm()
     {
         lock (_gate)

@@ -1,0 +1,11 @@
+using System.Net.NetworkInformation;
+using Exitless.Contracts;
+using Exitless.Linux.Sysfs;
+
+namespace Exitless.Agent.Machines;
+
+/// <summary>A VM that may be started: everything that its wanted state names was found and is free.</summary>
+internal sealed record LaunchPlan(WantedVm Vm, string KernelPath, string? InitrdPath, IReadOnlyList<PlannedDevice> Devices);
+
+/// <param name="Mac">Null: left as it is.</param>
+internal sealed record PlannedDevice(PciFunction Function, int Group, PhysicalAddress? Mac, string? CurrentMac, string Field);

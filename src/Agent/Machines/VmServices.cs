@@ -1,0 +1,11 @@
+using Exitless.Agent.Events;
+using Exitless.Agent.Wanted;
+using Microsoft.Extensions.Logging;
+
+namespace Exitless.Agent.Machines;
+
+/// <summary>What all VMs of a host share.</summary>
+/// <param name="PfsSettled">Gives a task that ends when the VFs that are wanted have been made.</param>
+internal sealed record VmServices(
+    VmStarter Starter, VmmLauncher Launcher, DevicePreparer Devices, DeviceClaims Claims, VmRecordStore Records, ObservedBoard Board, EventLog Events,
+    IVmWatcher Watcher, Func<Task> PfsSettled, TimeProvider Time, ILogger Log);

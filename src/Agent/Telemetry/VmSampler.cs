@@ -1,0 +1,128 @@
+using Exitless.Contracts;
+using Exitless.Linux;
+using Exitless.Linux.Procfs;
+using Exitless.Vmm.Control;
+
+namespace Exitless.Agent.Telemetry;
+
+/// <summary>Reads all counters of one running VM into one row. Once the schema stands, a row allocates nothing.</summary>
+internal sealed class VmSampler : IDisposable
+{
+    private readonly string _vmId;
+    private readonly VmmStatistics _descriptors;
+    private readonly KvmStatistics[] _statistics;   // of the VM, then of each vCPU
+    private readonly ProcessUsage _process;
+    private readonly uint[] _functions;
+    private readonly Func<ulong> _nextSchemaId;
+    private readonly string[] _addresses;
+    private readonly List<VfioVectorCount> _vectors = [];
+    private long[] _row = [];
+
+    public VmSampler(string vmId, HostRoot root, int processId, VmmStatistics statistics, IReadOnlyList<string> addresses, Func<ulong> nextSchemaId)
+    {
+        (_vmId, _descriptors, _nextSchemaId) = (vmId, statistics, nextSchemaId);
+        _statistics = [KvmStatistics.Open(statistics.Vm), .. statistics.Vcpus.Select(KvmStatistics.Open)];
+        _process = new ProcessUsage(root, processId);
+        _addresses = [.. addresses];
+        _functions = [.. addresses.Select(a => VfioInterrupts.PackAddress(a))];
+        Schema = MakeSchema();
+    }
+
+    /// <summary>The columns of the row that <see cref="Read"/> gave last.</summary>
+    public SampleSchema Schema { get; private set; }
+
+    /// <exception cref="LinuxException">The process is gone.</exception>
+    public ReadOnlySpan<long> Read(VfioInterrupts interrupts)
+    {
+        if (!SameVectors(interrupts.Counts))
+        {
+            _vectors.Clear();
+            foreach (var vector in interrupts.Counts)
+            {
+                if (Array.IndexOf(_functions, vector.Function) >= 0)
+                    _vectors.Add(vector);
+            }
+            Schema = MakeSchema();
+        }
+        var at = 0;
+        foreach (var statistics in _statistics)
+        {
+            statistics.Read(_row.AsSpan(at));
+            at += statistics.ValueCount;
+        }
+        foreach (var vector in interrupts.Counts)
+        {
+            if (Array.IndexOf(_functions, vector.Function) >= 0)
+                _row[at++] = vector.Count;
+        }
+        _process.Read();
+        _row[at++] = _process.GuestNanoseconds;
+        _row[at++] = _process.HostNanoseconds;
+        _row[at] = _process.ResidentBytes;
+        return _row;
+    }
+
+    public void Dispose()
+    {
+        _descriptors.Dispose();
+        _process.Dispose();
+    }
+
+    // A vector appears when the guest unmasks it first, and goes with the guest's driver.
+    private bool SameVectors(ReadOnlySpan<VfioVectorCount> counts)
+    {
+        var at = 0;
+        foreach (var vector in counts)
+        {
+            if (Array.IndexOf(_functions, vector.Function) < 0)
+                continue;
+            if (at == _vectors.Count || _vectors[at].Function != vector.Function || _vectors[at].Vector != vector.Vector)
+                return false;
+            at++;
+        }
+        return at == _vectors.Count;
+    }
+
+    private SampleSchema MakeSchema()
+    {
+        var schema = new SampleSchema { VmId = _vmId, SchemaId = _nextSchemaId() };
+        for (var i = 0; i < _statistics.Length; i++)
+        {
+            var prefix = i == 0 ? "kvm.vm." : $"kvm.vcpu.{i - 1}.";
+            foreach (var item in _statistics[i].Items)
+                Add(schema, prefix, item);
+        }
+        foreach (var vector in _vectors)
+            Add(schema, $"vfio.{_addresses[Array.IndexOf(_functions, vector.Function)]}.msix.{vector.Vector}", SeriesKind.Counter, "interrupts");
+        Add(schema, "process.cpu_guest_ns", SeriesKind.Counter, "ns");
+        Add(schema, "process.cpu_host_ns", SeriesKind.Counter, "ns");
+        Add(schema, "process.rss_bytes", SeriesKind.Gauge, "bytes");
+        if (_row.Length != schema.Series.Count)
+            _row = new long[schema.Series.Count];
+        return schema;
+    }
+
+    private static void Add(SampleSchema schema, string prefix, KvmStatistic item)
+    {
+        var kind = item.Kind is KvmStatisticKind.Instant or KvmStatisticKind.Peak ? SeriesKind.Gauge : SeriesKind.Counter;
+        if (item.Count == 1)
+        {
+            Add(schema, prefix + item.Name, kind, UnitOf(item));
+            return;
+        }
+        for (var bucket = 0; bucket < item.Count; bucket++)   // a histogram's buckets count events
+            Add(schema, $"{prefix}{item.Name}.{bucket}", SeriesKind.Counter, "");
+    }
+
+    private static void Add(SampleSchema schema, string key, SeriesKind kind, string unit) =>
+        schema.Series.Add(new Series { Key = key, Kind = kind, Unit = unit });
+
+    private static string UnitOf(KvmStatistic item) => item.Unit switch
+    {
+        KvmStatisticUnit.Bytes => "bytes",
+        KvmStatisticUnit.Seconds => item.Exponent switch { -9 => "ns", -6 => "us", -3 => "ms", _ => "s" },
+        KvmStatisticUnit.Cycles => "cycles",
+        KvmStatisticUnit.Boolean => "bool",
+        _ => "",
+    };
+}
