@@ -6,6 +6,10 @@ namespace Exitless.Vmm;
 public static class VmmProcess
 {
     /// <summary>Serves a control socket (made with mode 0600) until a client ends the VM, see <see cref="VmmClient"/>.</summary>
+    /// <param name="socketPath">Where the socket is made; at most 107 bytes.</param>
+    /// <param name="cancellationToken">Ends the guest at once and leaves.</param>
+    public static Task RunAsync(string socketPath, CancellationToken cancellationToken) => RunAsync(socketPath, MachineBuilder.Launch, TimeProvider.System, cancellationToken);
+
     internal static async Task RunAsync(string socketPath, MachineLauncher launcher, TimeProvider time, CancellationToken cancellationToken)
     {
         using var server = new ControlServer(socketPath, launcher, time);

@@ -1,0 +1,57 @@
+namespace Exitless.Linux.Kvm;
+
+/// <summary>ioctl requests of KVM (linux/kvm.h, x86-64).</summary>
+internal static class KvmRequests
+{
+    public const uint GetApiVersion = 0xae00;
+    public const uint CreateVm = 0xae01;
+    public const uint CheckExtension = 0xae03;
+    public const uint GetVcpuMmapSize = 0xae04;
+    public const uint GetSupportedCpuid = 0xc008ae05;
+
+    public const uint CreateVcpu = 0xae41;
+    public const uint SetUserMemoryRegion = 0x4020ae46;
+    public const uint SetTssAddress = 0xae47;
+    public const uint SetIdentityMapAddress = 0x4008ae48;
+    public const uint CreateIrqchip = 0xae60;
+    public const uint SetGsiRouting = 0x4008ae6a;
+    public const uint Irqfd = 0x4020ae76;
+    public const uint CreateDevice = 0xc00caee0;
+    public const uint SetDeviceAttribute = 0x4018aee1;
+    public const uint EnableCapability = 0x4068aea3;
+    public const uint GetStatisticsFd = 0xaece;
+
+    public const uint Run = 0xae80;
+    public const uint GetRegisters = 0x8090ae81;
+    public const uint SetRegisters = 0x4090ae82;
+    public const uint GetSpecialRegisters = 0x8138ae83;
+    public const uint SetSpecialRegisters = 0x4138ae84;
+    public const uint SetMsrs = 0x4008ae89;
+    public const uint SetSignalMask = 0x4004ae8b;
+    public const uint SetCpuid2 = 0x4008ae90;
+}
+
+/// <summary>Capabilities that KVM_CHECK_EXTENSION is asked for.</summary>
+internal static class KvmCapabilities
+{
+    public const int IrqRouting = 25;
+    public const int Irqfd = 32;
+    public const int TscDeadlineTimer = 72;
+    public const int X2ApicApi = 129;
+    public const int ImmediateExit = 136;
+    public const int BinaryStatistics = 203;
+}
+
+/// <summary>Why KVM_RUN came back.</summary>
+internal enum KvmExit : uint
+{
+    Unknown = 0,
+    Io = 2,
+    Halt = 5,
+    Mmio = 6,
+    Shutdown = 8,
+    FailEntry = 9,
+    Interrupted = 10,
+    InternalError = 17,
+    SystemEvent = 24,
+}

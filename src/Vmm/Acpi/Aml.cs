@@ -1,0 +1,90 @@
+using System.Buffers.Binary;
+using System.Text;
+
+namespace Exitless.Vmm.Acpi;
+
+/// <summary>The few words of ACPI Machine Language that the DSDT needs (ACPI 6.5, chapter 20). Each gives the bytes of one term.</summary>
+internal static class Aml
+{
+    public static byte[] Scope(string name, params ReadOnlySpan<byte[]> terms) => [0x10, .. Package(Join([NameString(name)], terms))];
+
+    public static byte[] Device(string name, params ReadOnlySpan<byte[]> terms) => [0x5b, 0x82, .. Package(Join([NameString(name)], terms))];
+
+    public static byte[] Name(string name, byte[] value) => [0x08, .. NameString(name), .. value];
+
+    public static byte[] Method(string name, int arguments, params ReadOnlySpan<byte[]> terms) =>
+        [0x14, .. Package(Join([NameString(name), [(byte)arguments]], terms))];
+
+    public static byte[] Notify(string device, byte value) => [0x86, .. NameString(device), .. Integer(value)];
+
+    public static byte[] PackageOf(params ReadOnlySpan<byte[]> elements) => [0x12, .. Package(Join([[(byte)elements.Length]], elements))];
+
+    public static byte[] Text(string text) => [0x0d, .. Encoding.ASCII.GetBytes(text), 0];
+
+    public static byte[] Integer(ulong value)
+    {
+        Span<byte> bytes = stackalloc byte[8];
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes, value);
+        return value switch
+        {
+            0 => [0x00],
+            1 => [0x01],
+            <= byte.MaxValue => [0x0a, bytes[0]],
+            <= ushort.MaxValue => [0x0b, .. bytes[..2]],
+            <= uint.MaxValue => [0x0c, .. bytes[..4]],
+            _ => [0x0e, .. bytes],
+        };
+    }
+
+    /// <summary>A compressed id such as PNP0A08 (section 19.3.4).</summary>
+    public static byte[] EisaId(string id)
+    {
+        var letters = ((id[0] - '@') << 10) | ((id[1] - '@') << 5) | (id[2] - '@');
+        var number = Convert.ToUInt16(id[3..], 16);
+        return [0x0c, (byte)(letters >> 8), (byte)letters, (byte)(number >> 8), (byte)number];
+    }
+
+    /// <summary>A resource template: descriptors of section 6.4 and the end tag.</summary>
+    public static byte[] Resources(params ReadOnlySpan<byte[]> descriptors)
+    {
+        byte[] all = [.. Join([], descriptors), 0x79, 0];
+        return [0x11, .. Package([.. Integer((ulong)all.Length), .. all])];
+    }
+
+    /// <summary>A package length (section 20.2.4) and what it covers; the length counts itself.</summary>
+    private static byte[] Package(byte[] body)
+    {
+        var length = body.Length + 1;
+        if (length < 0x40)
+            return [(byte)length, .. body];
+        length = body.Length + 2;
+        if (length < 1 << 12)
+            return [(byte)(0x40 | (length & 0xf)), (byte)(length >> 4), .. body];
+        length = body.Length + 3;
+        return [(byte)(0x80 | (length & 0xf)), (byte)(length >> 4), (byte)(length >> 12), .. body];
+    }
+
+    /// <summary>Four-letter names, with a root prefix and dots where there are more (section 20.2.2).</summary>
+    private static byte[] NameString(string name)
+    {
+        var root = name.StartsWith('\\');
+        var segments = name.TrimStart('\\').Split('.');
+        var prefix = segments.Length switch
+        {
+            1 => Array.Empty<byte>(),
+            2 => [0x2e],
+            _ => [0x2f, (byte)segments.Length],
+        };
+        return [.. root ? "\\"u8 : default, .. prefix, .. segments.SelectMany(s => Encoding.ASCII.GetBytes(s.PadRight(4, '_')))];
+    }
+
+    private static byte[] Join(ReadOnlySpan<byte[]> first, ReadOnlySpan<byte[]> rest)
+    {
+        var all = new List<byte>();
+        foreach (var part in first)
+            all.AddRange(part);
+        foreach (var part in rest)
+            all.AddRange(part);
+        return [.. all];
+    }
+}

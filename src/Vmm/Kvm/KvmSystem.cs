@@ -1,0 +1,64 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using Exitless.Linux;
+using Exitless.Linux.Kvm;
+using Exitless.Vmm.Control;
+using Microsoft.Win32.SafeHandles;
+
+namespace Exitless.Vmm.Kvm;
+
+/// <summary>/dev/kvm: what this host's KVM is able to do, and new VMs. Documentation/virt/kvm/api.rst.</summary>
+internal sealed class KvmSystem
+{
+    private const int ApiVersion = 12;
+    private const int MaxCpuidEntries = 512;
+    private readonly SafeFileHandle _file;
+
+    /// <summary>Takes an opened /dev/kvm, which stays the caller's.</summary>
+    /// <exception cref="VmmProblemException">no-kvm.</exception>
+    public KvmSystem(SafeFileHandle file)
+    {
+        _file = file;
+        var version = Ioctl.Try(file, KvmRequests.GetApiVersion);
+        if (version != ApiVersion)
+        {
+            throw NoKvm(version < 0
+                ? $"The descriptor passed as /dev/kvm is not KVM's: {new LinuxException("KVM_GET_API_VERSION", Ioctl.LastError).Message}."
+                : $"KVM speaks API version {version}; {ApiVersion} is the only stable one.");
+        }
+        foreach (var (capability, name) in Needed)
+        {
+            if (CheckExtension(capability) <= 0)
+                throw NoKvm($"This host's KVM lacks {name}.");
+        }
+    }
+
+    private static (int Capability, string Name)[] Needed =>
+    [
+        (KvmCapabilities.IrqRouting, "KVM_CAP_IRQ_ROUTING"), (KvmCapabilities.Irqfd, "KVM_CAP_IRQFD"),
+        (KvmCapabilities.ImmediateExit, "KVM_CAP_IMMEDIATE_EXIT"), (KvmCapabilities.BinaryStatistics, "KVM_CAP_BINARY_STATS_FD"),
+    ];
+
+    public int CheckExtension(int capability) => Ioctl.Try(_file, KvmRequests.CheckExtension, capability);
+
+    public int VcpuPageBytes => Ioctl.Call(_file, KvmRequests.GetVcpuMmapSize, "KVM_GET_VCPU_MMAP_SIZE");
+
+    public KvmVm CreateVm()
+    {
+        var descriptor = Ioctl.Try(_file, KvmRequests.CreateVm);
+        return descriptor < 0 ? throw NoKvm($"KVM would not create a VM: {new LinuxException("KVM_CREATE_VM", Ioctl.LastError).Message}.") : new KvmVm(new SafeFileHandle(descriptor, ownsHandle: true), VcpuPageBytes);
+    }
+
+    /// <summary>The CPUID leaves that KVM can give a guest on this host.</summary>
+    public KvmCpuidEntry[] SupportedCpuid()
+    {
+        var buffer = new byte[8 + (MaxCpuidEntries * Marshal.SizeOf<KvmCpuidEntry>())];
+        BinaryPrimitives.WriteInt32LittleEndian(buffer, MaxCpuidEntries);
+        Ioctl.Call(_file, KvmRequests.GetSupportedCpuid, "KVM_GET_SUPPORTED_CPUID", buffer);
+        var count = BinaryPrimitives.ReadInt32LittleEndian(buffer);
+        return MemoryMarshal.Cast<byte, KvmCpuidEntry>(buffer.AsSpan(8))[..count].ToArray();
+    }
+
+    private static VmmProblemException NoKvm(string detail) => new(
+        "no-kvm", "This host cannot run VMs.", detail, "Load kvm_intel or kvm_amd, switch virtualization on in the firmware, and use Linux 5.14 or later.");
+}

@@ -1,0 +1,79 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using Exitless.Linux;
+using Exitless.Linux.Kvm;
+using Microsoft.Win32.SafeHandles;
+
+namespace Exitless.Vmm.Kvm;
+
+/// <summary>One vCPU of KVM: its registers before the first run, and the run itself.</summary>
+internal sealed class KvmVcpu : IDisposable
+{
+    private readonly SafeFileHandle _handle;
+
+    public KvmVcpu(SafeFileHandle handle, int pageBytes)
+    {
+        _handle = handle;
+        Page = new KvmRunPage(handle, pageBytes);
+    }
+
+    public KvmRunPage Page { get; }
+
+    /// <summary>Runs the guest until it needs this process. Allocates nothing.</summary>
+    /// <returns>0, or the error number; <see cref="Errno.Interrupted"/> after a kick.</returns>
+    public int Run() => Ioctl.Try(_handle, KvmRequests.Run) < 0 ? Ioctl.LastError : 0;
+
+    public KvmRegisters GetRegisters()
+    {
+        var registers = default(KvmRegisters);
+        Ioctl.Call(_handle, KvmRequests.GetRegisters, "KVM_GET_REGS", ref registers);
+        return registers;
+    }
+
+    public void SetRegisters(KvmRegisters registers) => Ioctl.Call(_handle, KvmRequests.SetRegisters, "KVM_SET_REGS", ref registers);
+
+    public KvmSpecialRegisters GetSpecialRegisters()
+    {
+        var registers = default(KvmSpecialRegisters);
+        Ioctl.Call(_handle, KvmRequests.GetSpecialRegisters, "KVM_GET_SREGS", ref registers);
+        return registers;
+    }
+
+    public void SetSpecialRegisters(KvmSpecialRegisters registers) => Ioctl.Call(_handle, KvmRequests.SetSpecialRegisters, "KVM_SET_SREGS", ref registers);
+
+    public void SetCpuid(ReadOnlySpan<KvmCpuidEntry> entries)
+    {
+        var buffer = new byte[8 + (entries.Length * Marshal.SizeOf<KvmCpuidEntry>())];
+        BinaryPrimitives.WriteInt32LittleEndian(buffer, entries.Length);
+        MemoryMarshal.AsBytes(entries).CopyTo(buffer.AsSpan(8));
+        Ioctl.Call(_handle, KvmRequests.SetCpuid2, "KVM_SET_CPUID2", buffer);
+    }
+
+    public void SetMsrs(ReadOnlySpan<KvmMsrEntry> entries)
+    {
+        var buffer = new byte[8 + (entries.Length * Marshal.SizeOf<KvmMsrEntry>())];
+        BinaryPrimitives.WriteInt32LittleEndian(buffer, entries.Length);
+        MemoryMarshal.AsBytes(entries).CopyTo(buffer.AsSpan(8));
+        var set = Ioctl.Call(_handle, KvmRequests.SetMsrs, "KVM_SET_MSRS", buffer);
+        if (set != entries.Length)
+            throw new LinuxException($"KVM_SET_MSRS at MSR 0x{entries[set].Index:x}", Errno.Invalid);
+    }
+
+    /// <summary>The signals that are blocked while the guest runs, in place of the thread's own mask.</summary>
+    public void SetSignalMask(ulong blocked)
+    {
+        Span<byte> request = stackalloc byte[12];
+        BinaryPrimitives.WriteInt32LittleEndian(request, 8);
+        BinaryPrimitives.WriteUInt64LittleEndian(request[4..], blocked);
+        Ioctl.Call(_handle, KvmRequests.SetSignalMask, "KVM_SET_SIGNAL_MASK", request);
+    }
+
+    /// <summary>Must come before the first run: KVM holds the vCPU's lock while the guest runs.</summary>
+    public SafeFileHandle OpenStatistics() => new(Ioctl.Call(_handle, KvmRequests.GetStatisticsFd, "KVM_GET_STATS_FD"), ownsHandle: true);
+
+    public void Dispose()
+    {
+        Page.Dispose();
+        _handle.Dispose();
+    }
+}

@@ -1,0 +1,78 @@
+using Exitless.Linux;
+using Exitless.Linux.Kvm;
+using Exitless.Vmm.Interrupts;
+using Exitless.Vmm.Memory;
+using Microsoft.Win32.SafeHandles;
+
+namespace Exitless.Vmm.Kvm;
+
+/// <summary>One VM of KVM. Its ioctls work in the process that made it only.</summary>
+internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds, IGsiTable, IMemorySlots, IDisposable
+{
+    private const ulong Use32BitIds = 1, DisableBroadcastQuirk = 2;
+
+    public void SetTssAddress(ulong address) => Ioctl.Call(handle, KvmRequests.SetTssAddress, "KVM_SET_TSS_ADDR", (nint)address);
+
+    public void SetIdentityMapAddress(ulong address) => Ioctl.Call(handle, KvmRequests.SetIdentityMapAddress, "KVM_SET_IDENTITY_MAP_ADDR", ref address);
+
+    /// <summary>PIC, IOAPIC and local APICs in the kernel; no PIT, whose re-injection keeps AVIC off.</summary>
+    public void CreateIrqchip() => Ioctl.Call(handle, KvmRequests.CreateIrqchip, "KVM_CREATE_IRQCHIP");
+
+    /// <summary>Lets MSI messages address local APICs by 32-bit ids.</summary>
+    public void UseX2ApicIds()
+    {
+        var request = new KvmEnableCapability { Capability = KvmCapabilities.X2ApicApi, Argument0 = Use32BitIds | DisableBroadcastQuirk };
+        Ioctl.Call(handle, KvmRequests.EnableCapability, "KVM_ENABLE_CAP X2APIC_API", ref request);
+    }
+
+    public void AddMemory(uint slot, ulong guestAddress, ulong size, ulong hostAddress)
+    {
+        if (!TryAddMemory(slot, guestAddress, size, hostAddress))
+            throw new LinuxException($"KVM_SET_USER_MEMORY_REGION 0x{guestAddress:x}", Ioctl.LastError);
+    }
+
+    public bool TryAddMemory(uint slot, ulong guestAddress, ulong size, ulong hostAddress)
+    {
+        var region = new KvmMemoryRegion { Slot = slot, GuestAddress = guestAddress, Size = size, HostAddress = hostAddress };
+        return Ioctl.Try(handle, KvmRequests.SetUserMemoryRegion, ref region) >= 0;
+    }
+
+    public void RemoveMemory(uint slot) => TryAddMemory(slot, 0, 0, 0);
+
+    public bool TrySetRoutes(Span<byte> table) => Ioctl.Try(handle, KvmRequests.SetGsiRouting, table) >= 0;
+
+    public bool TryAssignIrqfd(EventFd trigger, int gsi) => TryIrqfd(trigger, gsi, 0);
+
+    public bool TryDeassignIrqfd(EventFd trigger, int gsi) => TryIrqfd(trigger, gsi, KvmIrqfd.Deassign);
+
+    public KvmVcpu CreateVcpu(int id) => new(new SafeFileHandle(Ioctl.Call(handle, KvmRequests.CreateVcpu, $"KVM_CREATE_VCPU {id}", id), ownsHandle: true), vcpuPageBytes);
+
+    public SafeFileHandle OpenStatistics() => new(Ioctl.Call(handle, KvmRequests.GetStatisticsFd, "KVM_GET_STATS_FD"), ownsHandle: true);
+
+    /// <summary>KVM's VFIO device: tells KVM of the groups whose devices the guest owns, which decides about memory types and no-snoop DMA.</summary>
+    public SafeFileHandle CreateVfioDevice()
+    {
+        var request = new KvmCreateDevice { Type = KvmCreateDevice.Vfio };
+        Ioctl.Call(handle, KvmRequests.CreateDevice, "KVM_CREATE_DEVICE VFIO", ref request);
+        return new SafeFileHandle(request.Descriptor, ownsHandle: true);
+    }
+
+    public static void AddVfioFile(SafeFileHandle vfioDevice, SafeFileHandle group)
+    {
+        var descriptor = (int)group.DangerousGetHandle();
+        unsafe
+        {
+            var attribute = new KvmDeviceAttribute { Group = KvmDeviceAttribute.VfioFile, Attribute = KvmDeviceAttribute.VfioFileAdd, Address = (ulong)&descriptor };
+            Ioctl.Call(vfioDevice, KvmRequests.SetDeviceAttribute, "KVM_DEV_VFIO_FILE_ADD", ref attribute);
+        }
+        GC.KeepAlive(group);
+    }
+
+    public void Dispose() => handle.Dispose();
+
+    private bool TryIrqfd(EventFd trigger, int gsi, uint flags)
+    {
+        var request = new KvmIrqfd { Descriptor = (uint)trigger.Handle.DangerousGetHandle(), Gsi = (uint)gsi, Flags = flags };
+        return Ioctl.Try(handle, KvmRequests.Irqfd, ref request) >= 0;
+    }
+}

@@ -1,0 +1,97 @@
+using Exitless.Linux;
+using Exitless.Vmm.Control;
+using Exitless.Vmm.Devices;
+using Exitless.Vmm.Vfio;
+using Microsoft.Win32.SafeHandles;
+
+namespace Exitless.Vmm;
+
+/// <summary>A machine that runs: its vCPU threads and what the control socket may do with it.</summary>
+internal sealed class Machine : IMachine
+{
+    private readonly MachineParts _parts;
+    private readonly Action _ended;
+    private readonly List<VcpuThread> _threads = [];
+    private int _running;
+    private bool _allLeft;
+
+    public Machine(MachineParts parts, Action ended)
+    {
+        _parts = parts;
+        _ended = ended;
+    }
+
+    public (VmEndReason Reason, string Text)? Outcome => Volatile.Read(ref _allLeft) ? _parts.End.First : null;
+
+    public SafeFileHandle VmStatistics => _parts.VmStatistics;
+
+    public IReadOnlyList<SafeFileHandle> VcpuStatistics => _parts.VcpuStatistics;
+
+    /// <summary>Lets the guest run.</summary>
+    public void Start()
+    {
+        _running = _parts.Vcpus.Count;
+        for (var i = 0; i < _parts.Vcpus.Count; i++)
+            _threads.Add(new VcpuThread(i, _parts.Vcpus[i], _parts.Ports, _parts.Mmio, _parts.End, VcpuLeft));
+        foreach (var thread in _threads)
+            thread.Start();
+    }
+
+    public void PressPowerButton() => _parts.PowerButton.Signal();
+
+    public void End()
+    {
+        _parts.End.Ask(VmEndReason.Killed, "The VM was ended from outside.");
+        foreach (var thread in _threads)
+            thread.Kick();
+    }
+
+    public bool TryWriteConsole(ReadOnlySpan<byte> data) => _parts.Serial.TryReceive(data);
+
+    public List<DeviceVectors> TakeVectors() => [.. _parts.Devices.Select(d => d.TakeVectors())];
+
+    public void Dispose()
+    {
+        End();
+        foreach (var thread in _threads)
+            thread.Join();
+        _parts.Dispose();
+    }
+
+    private void VcpuLeft()
+    {
+        // One that has left because the guest has ended takes the others along.
+        foreach (var thread in _threads)
+            thread.Kick();
+        if (Interlocked.Decrement(ref _running) != 0)
+            return;
+        Volatile.Write(ref _allLeft, true);
+        _ended();
+    }
+}
+
+/// <summary>Everything that a machine is made of; disposing releases it in the reverse order of its making.</summary>
+internal sealed class MachineParts : IDisposable
+{
+    public required DisposeStack Owned { get; init; }
+
+    public required GuestEnd End { get; init; }
+
+    public required PortBus Ports { get; init; }
+
+    public required MmioBus Mmio { get; init; }
+
+    public required SerialPort Serial { get; init; }
+
+    public required EventFd PowerButton { get; init; }
+
+    public required IReadOnlyList<Kvm.KvmVcpu> Vcpus { get; init; }
+
+    public required SafeFileHandle VmStatistics { get; init; }
+
+    public required IReadOnlyList<SafeFileHandle> VcpuStatistics { get; init; }
+
+    public required IReadOnlyList<AssignedDevice> Devices { get; init; }
+
+    public void Dispose() => Owned.Dispose();
+}

@@ -1,0 +1,81 @@
+using Exitless.Linux;
+using Exitless.Vmm.Kvm;
+using Microsoft.Win32.SafeHandles;
+
+namespace Exitless.Vmm.Memory;
+
+/// <summary>One range of guest RAM.</summary>
+/// <param name="GuestAddress">Guest-physical address.</param>
+/// <param name="Size">Bytes.</param>
+/// <param name="HostAddress">Where this process sees it.</param>
+internal readonly record struct RamRange(ulong GuestAddress, ulong Size, ulong HostAddress);
+
+/// <summary>
+/// The guest's RAM: one memory file, mapped shared (smaps shows it as /memfd:exitless-guest-ram, apart from the VMM's own memory), below
+/// the PCI hole and, what does not fit, from 4 GiB on.
+/// </summary>
+internal sealed unsafe class GuestMemory : IDisposable
+{
+    public const string FileName = "exitless-guest-ram";
+
+    private readonly SafeFileHandle _file;
+    private readonly Mapping _mapping;
+    private readonly List<RamRange> _ranges = [];
+
+    public GuestMemory(ulong bytes)
+    {
+        _file = MemoryFile.Create(FileName, (long)bytes);
+        try
+        {
+            _mapping = Mapping.Share(_file, 0, bytes);
+        }
+        catch
+        {
+            _file.Dispose();
+            throw;
+        }
+        _mapping.AdviseForGuestMemory();
+        var low = Math.Min(bytes, MemoryMap.PciHole);
+        _ranges.Add(new RamRange(0, low, _mapping.Address));
+        if (bytes > low)
+            _ranges.Add(new RamRange(MemoryMap.FourGibibytes, bytes - low, _mapping.Address + low));
+    }
+
+    /// <summary>The ranges, lowest first.</summary>
+    public IReadOnlyList<RamRange> Ranges => _ranges;
+
+    /// <summary>RAM that lies below the PCI hole, in bytes.</summary>
+    public ulong LowBytes => _ranges[0].Size;
+
+    /// <summary>Gives all ranges to KVM, from slot 0 on.</summary>
+    /// <returns>The first free slot.</returns>
+    public uint AddTo(KvmVm vm)
+    {
+        uint slot = 0;
+        foreach (var range in _ranges)
+            vm.AddMemory(slot++, range.GuestAddress, range.Size, range.HostAddress);
+        return slot;
+    }
+
+    /// <summary>A stretch of RAM below the PCI hole.</summary>
+    public Span<byte> Slice(ulong guestAddress, int length)
+    {
+        if (guestAddress > LowBytes || (ulong)length > LowBytes - guestAddress)
+            throw new ArgumentOutOfRangeException(nameof(guestAddress), $"0x{guestAddress:x} + {length:#,0} lies beyond the {LowBytes:#,0} bytes of low memory.");
+        return new Span<byte>(_mapping.Pointer + guestAddress, length);
+    }
+
+    /// <summary>Reads a part of a file straight into RAM.</summary>
+    public void Load(SafeFileHandle file, long fileOffset, ulong guestAddress, long length)
+    {
+        const int most = 1 << 30;
+        for (long done = 0; done < length; done += most)
+            Files.ReadExactlyAt(file, Slice(guestAddress + (ulong)done, (int)Math.Min(most, length - done)), fileOffset + done);
+    }
+
+    public void Dispose()
+    {
+        _mapping.Dispose();
+        _file.Dispose();
+    }
+}

@@ -1,0 +1,184 @@
+using System.Buffers.Binary;
+
+namespace Exitless.Vmm.Pci;
+
+/// <summary>One BAR as the device has it.</summary>
+/// <param name="Index">0 to 5.</param>
+/// <param name="Size">Bytes, a power of two.</param>
+/// <param name="Flags">The low four bits: type and prefetchability.</param>
+internal sealed record BarDescription(int Index, ulong Size, uint Flags)
+{
+    public bool Is64Bit => (Flags & 6) == 4;
+}
+
+/// <summary>Where a device's MSI-X structures are.</summary>
+/// <param name="Capability">Offset of the capability.</param>
+/// <param name="Count">Vectors in the table.</param>
+internal sealed record MsixLocation(int Capability, int Count, int TableBar, ulong TableOffset, int PendingBar, ulong PendingOffset);
+
+/// <summary>
+/// Reads a device's configuration space once and makes the guest's view of it. Hidden are what only works with the host's help (SR-IOV, ARI,
+/// resizable BARs, ATS, PRI, PASID), power management (a device in D3 loses its memory under the guest's feet), MSI and INTx (the guest gets
+/// MSI-X), the expansion ROM and the multi-function bit.
+/// </summary>
+internal sealed class ConfigCapture
+{
+    private const int MaxCapabilities = 48, MaxExtended = 256;
+    private const int PowerManagement = 0x01, Msi = 0x05, PciExpress = 0x10, Msix = 0x11, EnhancedAllocation = 0x14;
+    private readonly byte[] _device;
+
+    /// <param name="device">Configuration space as VFIO gives it, 256 or 4096 bytes.</param>
+    public ConfigCapture(byte[] device)
+    {
+        _device = device;
+        WalkCapabilities();
+        if (device.Length > 0x100)
+            WalkExtended();
+        else
+            View.Patch(0x100, uint.MaxValue, uint.MaxValue);
+        // Header type: one function only. Interrupt line is scratch, and there is no pin.
+        View.Patch(0x0c, 0x00800000, 0);
+        View.Patch(0x3c, 0x0000ffff, 0x000000ff, writable: 0xff);
+        View.Patch(0x30, uint.MaxValue, 0);
+        for (var bar = 0; bar < 6; bar++)
+            View.Patch(0x10 + (4 * bar), uint.MaxValue, 0);
+    }
+
+    /// <summary>The guest's view.</summary>
+    public ConfigSpace View { get; } = new();
+
+    /// <summary>Null if the device has no MSI-X.</summary>
+    public MsixLocation? MsixLocation { get; private set; }
+
+    /// <summary>Offset of the PCI Express device control register if the device can reset itself (FLR); 0 if not.</summary>
+    public int FunctionResetControl { get; private set; }
+
+    /// <summary>The memory BARs. I/O BARs are left out: modern devices do without.</summary>
+    /// <param name="sizes">Size of each BAR's region; 0 for none.</param>
+    public List<BarDescription> Bars(IReadOnlyList<ulong> sizes)
+    {
+        var bars = new List<BarDescription>();
+        for (var i = 0; i < 6; i++)
+        {
+            var flags = Dword(0x10 + (4 * i)) & 0xf;
+            if (sizes[i] == 0 || (flags & 1) != 0)
+                continue;
+            bars.Add(new BarDescription(i, sizes[i], flags));
+            if ((flags & 6) == 4)
+                i++;
+        }
+        return bars;
+    }
+
+    /// <summary>Makes a BAR the guest's, at an address; sizing it works as on hardware.</summary>
+    public void PlaceBar(BarDescription bar, ulong address)
+    {
+        var mask = ~(bar.Size - 1);
+        View.Patch(0x10 + (4 * bar.Index), uint.MaxValue, (uint)address | bar.Flags, writable: (uint)mask & ~0xfu);
+        if (bar.Is64Bit)
+            View.Patch(0x14 + (4 * bar.Index), uint.MaxValue, (uint)(address >> 32), writable: (uint)(mask >> 32));
+    }
+
+    private uint Dword(int offset) => offset + 4 <= _device.Length ? BinaryPrimitives.ReadUInt32LittleEndian(_device.AsSpan(offset)) : 0;
+
+    private void WalkCapabilities()
+    {
+        const uint hasCapabilities = 0x00100000;
+        var kept = new List<int>();
+        var seen = new HashSet<int>();
+        var at = (Dword(4) & hasCapabilities) != 0 ? (int)(Dword(0x34) & 0xfc) : 0;
+        for (var i = 0; i < MaxCapabilities && at >= 0x40 && seen.Add(at); i++, at = (int)(Dword(at) >> 8 & 0xfc))
+        {
+            switch ((int)(Dword(at) & 0xff))
+            {
+                case PowerManagement:
+                    Hide(at, 8);
+                    break;
+                case Msi:
+                    Hide(at, 24);
+                    break;
+                case EnhancedAllocation:
+                    Hide(at, 4);
+                    break;
+                case Msix:
+                    kept.Add(at);
+                    TakeMsix(at);
+                    break;
+                case PciExpress:
+                    kept.Add(at);
+                    TakeExpress(at);
+                    break;
+                default:
+                    kept.Add(at);
+                    break;
+            }
+        }
+        View.Patch(0x34, 0xff, (uint)(kept.Count > 0 ? kept[0] : 0));
+        for (var i = 0; i < kept.Count; i++)
+            View.Patch(kept[i], 0xff00, (uint)(i + 1 < kept.Count ? kept[i + 1] : 0) << 8);
+    }
+
+    private void TakeMsix(int at)
+    {
+        const uint control = 0xffff0000;
+        var table = Dword(at + 4);
+        var pending = Dword(at + 8);
+        MsixLocation = new MsixLocation(at, (int)(Dword(at) >> 16 & 0x7ff) + 1, (int)(table & 7), table & ~7u, (int)(pending & 7), pending & ~7u);
+        // The kernel owns the device's own enable bit: a write to it would tear the vectors down.
+        View.Patch(at, control, Dword(at) & 0x07ff0000, writable: (uint)(MsixTable.EnableBit | MsixTable.FunctionMaskBit) << 16);
+    }
+
+    private void TakeExpress(int at)
+    {
+        const uint functionLevelReset = 1 << 28;
+        if ((Dword(at + 4) & functionLevelReset) != 0)
+            FunctionResetControl = at + 8;
+    }
+
+    private void WalkExtended()
+    {
+        var kept = new List<(int At, uint Header)>();
+        var seen = new HashSet<int>();
+        var at = 0x100;
+        for (var i = 0; i < MaxExtended && at >= 0x100 && seen.Add(at); i++)
+        {
+            var header = Dword(at);
+            if (header is 0 or uint.MaxValue)
+                break;
+            if (HiddenBytes((int)(header & 0xffff)) is var bytes and > 0)
+                Hide(at, bytes);
+            else
+                kept.Add((at, header));
+            at = (int)(header >> 20 & 0xffc);
+        }
+        if (kept.Count == 0)
+        {
+            View.Patch(0x100, uint.MaxValue, 0);
+            return;
+        }
+        // The chain always begins at 0x100: where that capability is hidden, one with the null id takes its place.
+        if (kept[0].At != 0x100)
+            View.Patch(0x100, uint.MaxValue, 0x10000 | (uint)kept[0].At << 20);
+        for (var i = 0; i < kept.Count; i++)
+            View.Patch(kept[i].At, 0xfff00000, (uint)(i + 1 < kept.Count ? kept[i + 1].At : 0) << 20);
+    }
+
+    /// <summary>Bytes of an extended capability that the guest must not see; 0 for the others.</summary>
+    private static int HiddenBytes(int id) => id switch
+    {
+        0x0e => 8, // ARI
+        0x0f => 8, // ATS
+        0x10 => 64, // SR-IOV
+        0x13 => 16, // page requests
+        0x15 => 52, // resizable BARs
+        0x1b => 8, // PASID
+        0x24 => 52, // resizable VF BARs
+        _ => 0,
+    };
+
+    private void Hide(int at, int bytes)
+    {
+        for (var i = at & ~3; i < at + bytes && i < _device.Length; i += 4)
+            View.Patch(i, uint.MaxValue, 0);
+    }
+}

@@ -1,0 +1,17 @@
+namespace Exitless.Vmm.Pci;
+
+/// <summary>A PCI function on the guest's bus. Guest input never throws and allocates nothing.</summary>
+internal interface IPciFunction
+{
+    /// <summary>Reads 1, 2 or 4 bytes of configuration space that do not cross a dword.</summary>
+    uint ReadConfig(int offset, int size);
+
+    /// <summary>Writes 1, 2 or 4 bytes of configuration space that do not cross a dword.</summary>
+    void WriteConfig(int offset, int size, uint value);
+
+    /// <summary>Reads 1, 2, 4 or 8 bytes of a BAR that no memslot covers; false if the address is none of this function's.</summary>
+    bool TryReadMemory(ulong address, int size, out ulong value);
+
+    /// <summary>Writes 1, 2, 4 or 8 bytes of a BAR; false if the address is none of this function's.</summary>
+    bool TryWriteMemory(ulong address, int size, ulong value);
+}

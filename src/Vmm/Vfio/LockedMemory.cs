@@ -1,0 +1,32 @@
+using Exitless.Linux;
+using Exitless.Vmm.Control;
+
+namespace Exitless.Vmm.Vfio;
+
+/// <summary>VFIO pins all guest memory and charges it to RLIMIT_MEMLOCK of a process that lacks CAP_IPC_LOCK.</summary>
+internal static class LockedMemory
+{
+    /// <summary>Raises this process's soft limit as far as it may, and checks that it suffices.</summary>
+    public static void Reserve(ulong bytes)
+    {
+        var limit = ResourceLimit.Get(LimitedResource.LockedMemory);
+        var wanted = Decide(limit, ProcessStatus.Read(), bytes);
+        if (wanted != limit)
+            ResourceLimit.Set(LimitedResource.LockedMemory, wanted);
+    }
+
+    /// <summary>The limit to set.</summary>
+    /// <exception cref="VmmProblemException">memlock-too-low.</exception>
+    internal static ResourceLimit Decide(ResourceLimit limit, ProcessStatus status, ulong bytes)
+    {
+        var needed = status.LockedBytes + bytes;
+        if (status.MayLockMemory || limit.Soft >= needed)
+            return limit;
+        return limit.Hard >= needed ? limit with { Soft = limit.Hard } : throw TooLow(limit.Hard, needed);
+    }
+
+    public static VmmProblemException TooLow(ulong limit, ulong needed) => new(
+        "memlock-too-low", "The limit of locked memory is too low.",
+        $"A VM with assigned devices locks all its memory, {needed:#,0} bytes; the limit (RLIMIT_MEMLOCK) is {limit:#,0}.",
+        "Set LimitMEMLOCK=infinity in the agent's unit, or 'memlock unlimited' in limits.conf, and restart the agent.", "memoryBytes");
+}

@@ -1,0 +1,126 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using Exitless.Linux;
+using Exitless.Linux.Vfio;
+using Exitless.Vmm.Control;
+using Microsoft.Win32.SafeHandles;
+
+namespace Exitless.Vmm.Vfio;
+
+/// <summary>A PCI device taken out of its group (Documentation/driver-api/vfio.rst).</summary>
+internal sealed class VfioDevice : IVfioDevice
+{
+    private const int InfoRoom = 4096;
+    private readonly SafeFileHandle _handle;
+
+    /// <summary>Takes the device, resets it and asks what it has.</summary>
+    /// <exception cref="VmmProblemException">device-not-in-group, device-not-pci, device-reset-failed.</exception>
+    public VfioDevice(SafeFileHandle group, string address, string field)
+    {
+        var name = System.Text.Encoding.ASCII.GetBytes(address + '\0');
+        var descriptor = Ioctl.Try(group, VfioRequests.GroupGetDeviceFd, name);
+        if (descriptor < 0)
+        {
+            var error = Ioctl.LastError;
+            throw error == Errno.Busy
+                ? new VmmProblemException("device-in-use", "The device is in use.", $"{address} is open in another process.", "Stop the VM that owns it.", field)
+                : new VmmProblemException("device-not-in-group", "The device cannot be taken from its IOMMU group.",
+                    $"{address}: {new LinuxException("VFIO_GROUP_GET_DEVICE_FD", error).Message}.", "Bind it to vfio-pci and pass the group it is in.", field);
+        }
+        _handle = new SafeFileHandle(descriptor, ownsHandle: true);
+        try
+        {
+            var info = new VfioDeviceInfo { ArgumentSize = (uint)Marshal.SizeOf<VfioDeviceInfo>() };
+            Ioctl.Call(_handle, VfioRequests.DeviceGetInfo, $"VFIO_DEVICE_GET_INFO {address}", ref info);
+            if ((info.Flags & VfioRequests.DeviceIsPci) == 0)
+                throw new VmmProblemException("device-not-pci", "The device is not a PCI device.", $"VFIO describes {address} with flags 0x{info.Flags:x}.", "Choose a PCI device.", field);
+            if ((info.Flags & VfioRequests.DeviceCanReset) != 0 && Ioctl.Try(_handle, VfioRequests.DeviceReset) < 0)
+            {
+                throw new VmmProblemException("device-reset-failed", "The device could not be reset.",
+                    $"{address}: {new LinuxException("VFIO_DEVICE_RESET", Ioctl.LastError).Message}. What its last owner left in it is unknown.",
+                    "Look at the host's kernel log; reload the PF's driver or restart the host.", field);
+            }
+            Bars = [.. Enumerable.Range(0, VfioRequests.BarRegions).Select(i => i < info.Regions ? Region(i) : VfioRegion.None)];
+            Config = Region(VfioRequests.ConfigRegion);
+            if (info.Irqs > VfioRequests.MsixIrq)
+            {
+                var irq = new VfioIrqInfo { ArgumentSize = (uint)Marshal.SizeOf<VfioIrqInfo>(), Index = VfioRequests.MsixIrq };
+                if (Ioctl.Try(_handle, VfioRequests.DeviceGetIrqInfo, ref irq) >= 0)
+                    (MsixCount, MsixGrows) = ((int)irq.Count, (irq.Flags & VfioRequests.IrqNoResize) == 0);
+            }
+        }
+        catch
+        {
+            _handle.Dispose();
+            throw;
+        }
+    }
+
+    public IReadOnlyList<VfioRegion> Bars { get; }
+
+    public VfioRegion Config { get; }
+
+    public int MsixCount { get; }
+
+    public bool MsixGrows { get; }
+
+    public void Read(VfioRegion region, ulong offset, Span<byte> data)
+    {
+        if (Files.TryReadAt(_handle, data, (long)(region.Offset + offset), out _) != data.Length)
+            data.Fill(byte.MaxValue);
+    }
+
+    public void Write(VfioRegion region, ulong offset, ReadOnlySpan<byte> data) => Files.TryWriteAt(_handle, data, (long)(region.Offset + offset), out _);
+
+    public bool TrySetMsix(int first, ReadOnlySpan<EventFd?> triggers)
+    {
+        Span<byte> request = triggers.Length <= 32 ? stackalloc byte[20 + (4 * triggers.Length)] : new byte[20 + (4 * triggers.Length)];
+        Header(request, VfioRequests.IrqDataEventFd, first, triggers.Length);
+        for (var i = 0; i < triggers.Length; i++)
+            BinaryPrimitives.WriteInt32LittleEndian(request[(20 + (4 * i))..], triggers[i] is { } trigger ? (int)trigger.Handle.DangerousGetHandle() : -1);
+        return Ioctl.Try(_handle, VfioRequests.DeviceSetIrqs, request) >= 0;
+    }
+
+    public void DisableMsix()
+    {
+        Span<byte> request = stackalloc byte[20];
+        Header(request, VfioRequests.IrqDataNone, 0, 0);
+        _ = Ioctl.Try(_handle, VfioRequests.DeviceSetIrqs, request);
+    }
+
+    public Mapping Map(VfioRegion region, ulong offset, ulong size) => Mapping.Share(_handle, (long)(region.Offset + offset), size);
+
+    public void Dispose() => _handle.Dispose();
+
+    private static void Header(Span<byte> request, uint data, int first, int count)
+    {
+        BinaryPrimitives.WriteInt32LittleEndian(request, request.Length);
+        BinaryPrimitives.WriteUInt32LittleEndian(request[4..], data | VfioRequests.IrqActionTrigger);
+        BinaryPrimitives.WriteInt32LittleEndian(request[8..], VfioRequests.MsixIrq);
+        BinaryPrimitives.WriteInt32LittleEndian(request[12..], first);
+        BinaryPrimitives.WriteInt32LittleEndian(request[16..], count);
+    }
+
+    private VfioRegion Region(int index)
+    {
+        var buffer = new byte[InfoRoom];
+        ref var info = ref MemoryMarshal.AsRef<VfioRegionInfo>(buffer.AsSpan());
+        info.ArgumentSize = InfoRoom;
+        info.Index = (uint)index;
+        if (Ioctl.Try(_handle, VfioRequests.DeviceGetRegionInfo, buffer) < 0)
+            return VfioRegion.None;
+        if (info.ArgumentSize > InfoRoom)
+        {
+            var bytes = info.ArgumentSize;
+            buffer = new byte[bytes];
+            info = ref MemoryMarshal.AsRef<VfioRegionInfo>(buffer.AsSpan());
+            info.ArgumentSize = bytes;
+            info.Index = (uint)index;
+            Ioctl.Call(_handle, VfioRequests.DeviceGetRegionInfo, $"VFIO_DEVICE_GET_REGION_INFO {index}", buffer);
+        }
+        var first = (info.Flags & VfioRequests.RegionHasCapabilities) != 0 ? info.CapabilityOffset : 0;
+        var sparse = VfioCapabilities.Find(buffer, first, VfioRequests.SparseMmapCapability);
+        return new VfioRegion(info.Size, info.Offset, (info.Flags & VfioRequests.RegionMappable) != 0,
+            !VfioCapabilities.Find(buffer, first, VfioRequests.MsixMappableCapability).IsEmpty, sparse.IsEmpty ? null : VfioCapabilities.Pairs(sparse));
+    }
+}
