@@ -25,7 +25,7 @@ public sealed class LabHost : IAsyncDisposable
     private LabHost(LabHostOptions options, RunFolder folder, FileStream held, Process qemu)
     {
         (_folder, _held, _qemu, _time) = (folder, held, qemu, options.Time);
-        Name = options.Name;
+        (Name, ProcessId) = (options.Name, qemu.Id);
         _shell = new ControlShell(folder, options.Time);
         _lifeline = new Lifeline(qemu.Id);
         _log = LogAsync();
@@ -41,7 +41,7 @@ public sealed class LabHost : IAsyncDisposable
     public string RunFolderPath => _folder.Root;
 
     /// <summary>Id of the QEMU process on this machine.</summary>
-    public int ProcessId => _qemu.Id;
+    public int ProcessId { get; }
 
     /// <summary>Time from the start of QEMU to the shell.</summary>
     public TimeSpan BootTime { get; private set; }

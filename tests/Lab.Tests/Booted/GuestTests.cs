@@ -1,0 +1,105 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Exitless.Lab.Cache;
+
+namespace Exitless.Lab.Tests.Booted;
+
+/// <summary>
+/// The demo guest on a VMM that is known to work: QEMU, inside the emulated host, with KVM and an assigned VF. What the guest
+/// counts must be what the host counts.
+/// </summary>
+[Collection(SharedHostCollection.Name)]
+[Trait("Category", "Lab")]
+public sealed partial class GuestTests(SharedHost shared)
+{
+    private static readonly TimeSpan Long = TimeSpan.FromMinutes(4);
+
+    [Fact]
+    public async Task The_guest_pings_through_its_vf_and_counts_what_the_host_counts()
+    {
+        var vf = await shared.CreateVfsAsync();
+        await PutQemuIntoShareAsync();
+        await shared.RunAsync($$"""
+            mkfifo /run/vm.in /run/vm.out
+            : >/run/vm.log
+            cat /run/vm.out >>/run/vm.log 2>/dev/null &
+            setsid sh -c 'exec 3<>/run/vm.in; exec /mnt/share/qemu/ld-linux-x86-64.so.2 --library-path /mnt/share/qemu /mnt/share/qemu/qemu-system-x86_64 -L /mnt/share/qemu \
+              -nodefaults -display none -no-reboot -accel kvm -M q35 -cpu host -smp 1 -m 384M \
+              -kernel /var/lib/exitless/images/debian.vmlinuz -initrd /var/lib/exitless/images/demo.initrd \
+              -append "console=ttyS0 quiet tsc=reliable panic=-1 exitless.ip=10.0.3.20/24 exitless.gateway=10.0.3.2 exitless.ping=10.0.3.2 exitless.rate=5 exitless.name=demo" \
+              -device pcie-root-port,id=port,slot=1 -device vfio-pci,host={{vf}},bus=port \
+              -chardev pipe,id=console,path=/run/vm -serial chardev:console 3<&-' </dev/null >/run/vm.messages 2>&1 &
+            echo $! >/run/vm.pid
+            until grep -q 'received=[1-9][0-9]' /run/vm.log; do
+              kill -0 $(cat /run/vm.pid) || { cat /run/vm.messages; exit 1; }
+              sleep 1
+            done
+            """, Long);
+        var log = await shared.RunAsync("cat /run/vm.log");
+        Assert.Contains("exitless: ready kernel=", log);
+        Assert.Contains("links=eth0", log);
+
+        // Stopped, every packet is accounted for, and none was lost.
+        var stopped = await OrderAsync("stop-ping", "state=stopped");
+        Assert.True(stopped["sent"] >= 10);
+        Assert.Equal((stopped["sent"], 0L, 0L, 0L), (stopped["received"], stopped["outstanding"], stopped["lost"], stopped["duplicates"]));
+
+        // Interrupts: the guest's counts are the host's.
+        var guest = await OrderAsync("report irq", "exitless: irq");
+        Assert.True(guest["eth0-rx-0"] >= stopped["received"]);
+        var host = await shared.RunAsync("cat /proc/interrupts");
+        Assert.Equal((guest["eth0-tx-0"], guest["eth0-rx-0"]), (HostCount(host, 0, vf), HostCount(host, 1, vf)));
+
+        // Counts go on where they were; packets that nobody answers become lost, and not before their time.
+        await OrderAsync("arp -s 10.0.3.99 02:00:00:00:00:01; echo ping=10.0.3.99 >>/etc/orders; start-ping; echo started-$((1+1))", "started-2", parse: false);
+        var early = await OrderAsync("sleep 2; report ping", "state=running.*outstanding=[1-9]");
+        Assert.True(early["outstanding"] > 0);
+        Assert.Equal((0L, stopped["received"]), (early["lost"], early["received"]));
+        var late = await OrderAsync("sleep 10; report ping", "lost=[1-9]");
+        Assert.True(late["outstanding"] <= 25 + 1);
+        var final = await OrderAsync("stop-ping", "state=stopped");
+        Assert.Equal(final["sent"] - stopped["sent"], final["lost"]);
+        Assert.Equal((stopped["received"], 0L), (final["received"], final["outstanding"]));
+
+        await shared.RunAsync("""
+            echo 'poweroff -f' >/run/vm.in
+            while kill -0 $(cat /run/vm.pid) 2>/dev/null; do sleep 0.5; done
+            """);
+    }
+
+    // Types an order on the guest's console and waits for the line that answers it; returns its numbers.
+    private async Task<Dictionary<string, long>> OrderAsync(string order, string answer, bool parse = true)
+    {
+        var line = await shared.RunAsync($$"""
+            before=$(wc -c </run/vm.log)
+            cat >/run/vm.in <<'ORDER'
+            {{order}}
+            ORDER
+            until tail -c +$((before + 1)) /run/vm.log | grep -v '^{{order[..4]}}' | grep -q '{{answer}}'; do sleep 0.5; done
+            tail -c +$((before + 1)) /run/vm.log | grep '{{answer}}' | tail -n 1
+            """, TimeSpan.FromMinutes(2));
+        return parse ? Pairs().Matches(line).ToDictionary(m => m.Groups["key"].Value, m => long.Parse(m.Groups["value"].Value, CultureInfo.InvariantCulture), StringComparer.Ordinal) : [];
+    }
+
+    private static long HostCount(string interrupts, int vector, string vf)
+    {
+        var words = interrupts.Split('\n').Single(l => l.Contains($"vfio-msix[{vector}]({vf})", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        return long.Parse(words[1], CultureInfo.InvariantCulture) + long.Parse(words[2], CultureInfo.InvariantCulture);
+    }
+
+    private async Task PutQemuIntoShareAsync()
+    {
+        var files = LabFiles.Read(LabCache.Root)!;
+        var program = new QemuProgram(files.Qemu);
+        var folder = Directory.CreateDirectory(Path.Combine(shared.Share, "qemu")).FullName;
+        var binary = Path.Combine(files.Qemu, "usr/bin/qemu-system-x86_64");
+        var ldd = await Tool.TryAsync("ldd", [binary], TestContext.Current.CancellationToken, program.Environment);
+        foreach (var library in SharedLibraries.ParseLdd(ldd.Output, binary).Values.Append(binary))
+            File.Copy(library, Path.Combine(folder, Path.GetFileName(library)), overwrite: true);
+        foreach (var rom in (string[])["seabios/bios-256k.bin", "qemu/linuxboot_dma.bin", "qemu/kvmvapic.bin"])
+            File.Copy(Path.Combine(files.Qemu, "usr/share", rom), Path.Combine(folder, Path.GetFileName(rom)), overwrite: true);
+    }
+
+    [GeneratedRegex(@"(?<key>[a-z0-9_-]+)=(?<value>\d+)", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex Pairs();
+}
