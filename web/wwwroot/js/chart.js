@@ -1,6 +1,7 @@
 // One chart: uPlot with our look, stacked layers or lines, a size that follows its element, and a cursor shared by all charts of a panel.
 
 import uPlot from "../lib/uplot/uPlot.esm.js";
+import { roundUp, timeMarks } from "./axes.js";
 import { stack, withGaps } from "./stacking.js";
 
 const heightFallback = 180;
@@ -81,7 +82,7 @@ export class Chart {
       series: [{}, ...series],
       bands,
       axes: [
-        { stroke: color("--chart-axis"), font, grid: { show: false }, ticks: { ...grid, size: 4 }, space: 72, size: 26, values: (_, splits) => splits.map((at, i) => clock(at, splits[i + 1] ?? splits[i - 1])) },
+        { stroke: color("--chart-axis"), font, grid: { show: false }, ticks: { ...grid, size: 4 }, size: 26, splits: plot => timeMarks(this.#window, plot.bbox.width / devicePixelRatio), values: (_, marks) => marks.map(at => clock(at, marks)) },
         { stroke: color("--chart-axis"), font, grid, ticks: { show: false }, size: 58, gap: 6, space: 32, values: (_, splits) => splits.map(this.#options.format) },
       ],
       hooks: { setCursor: [plot => this.#options.onCursor(plot.cursor.left < 0 ? null : plot.cursor.idx)] },
@@ -94,19 +95,9 @@ export class Chart {
   }
 }
 
-const steps = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
-
-/** The end of an axis that holds max with a little air, and does not twitch with every sample. */
-export function roundUp(max) {
-  if (!(max > 0)) return 1;
-  const wanted = max * 1.05;
-  const power = 10 ** Math.floor(Math.log10(wanted));
-  return steps.find(step => step * power >= wanted) * power;
-}
-
-function clock(at, neighbour) {
+function clock(at, marks) {
   const time = new Date(at);
   const two = value => String(value).padStart(2, "0");
   const minutes = `${two(time.getHours())}:${two(time.getMinutes())}`;
-  return Math.abs((neighbour ?? at) - at) < 60_000 ? `${minutes}:${two(time.getSeconds())}` : minutes;
+  return marks.length > 1 && marks[1] - marks[0] < 60_000 ? `${minutes}:${two(time.getSeconds())}` : minutes;
 }

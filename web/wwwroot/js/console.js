@@ -75,10 +75,24 @@ function gapWords(next, offset) {
   return `\r\n\x1b[2m[${words}]\x1b[0m\r\n`;
 }
 
+// The sixteen colours of a terminal, legible on our background.
+const names = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
+const palette = (normal, bright) => Object.fromEntries(names.flatMap((name, i) =>
+  [[name, normal[i]], [`bright${name[0].toUpperCase()}${name.slice(1)}`, bright[i]]]));
+const ansi = {
+  dark: palette(
+    ["#3b4650", "#f08075", "#62c68c", "#e2b457", "#70b3ec", "#c792d8", "#5cc7b6", "#d5dce2"],
+    ["#71808c", "#ff9c92", "#83dca8", "#f2cb7c", "#95caf6", "#dab0e6", "#83dccf", "#f5f8fa"]),
+  light: palette(
+    ["#1a2228", "#b3352a", "#1b7d48", "#8f5f06", "#1c69ad", "#8a3fa0", "#0b7568", "#5c6873"],
+    ["#4d5a66", "#cf4a3e", "#23955a", "#a97409", "#2a7fca", "#a355ba", "#109080", "#2b343b"]),
+};
+
 function themeColors() {
   const style = getComputedStyle(document.documentElement);
   const color = name => style.getPropertyValue(name).trim();
   return {
+    ...ansi[document.documentElement.dataset.theme === "dark" ? "dark" : "light"],
     background: color("--console-background"), foreground: color("--console-text"), cursor: color("--accent"),
     cursorAccent: color("--console-background"), selectionBackground: color("--console-selection"),
   };

@@ -14,3 +14,9 @@ export function button(text, onPress, attributes = {}) {
   made.addEventListener("click", onPress);
   return made;
 }
+
+/** Writes a figure as people read it, and the number itself beside it for whoever reads the page by program ("" when unknown). */
+export function show(part, text, value) {
+  if (part.textContent !== text) part.textContent = text;
+  part.dataset.value = Number.isFinite(value) ? String(value) : "";
+}

@@ -5,7 +5,7 @@ import { bytes, compact, percent } from "./format.js";
 import { Chart } from "./chart.js";
 import { cpuShares, guestKey, hostKey, residentKey } from "./cpu.js";
 import { decodeFrame, frameKind, rowKind } from "./frames.js";
-import { element, button } from "./dom.js";
+import { element, button, show } from "./dom.js";
 import { exitKinds, exitRates, isExitSeries, otherKind } from "./exits.js";
 import { interruptRates, vectorOf } from "./interrupts.js";
 import { LegendTable } from "./legend.js";
@@ -54,9 +54,9 @@ class GraphPanel {
     this.#minutes = storedWindow();
     const syncKey = `vm-${vmId}`;
     this.#charts = [
-      this.#card("exits", "VM exits", "per second, by KVM statistic", { stacked: true, format: compact, syncKey }),
-      this.#card("interrupts", "Device interrupts", "per second, by MSI-X vector", { stacked: false, format: compact, syncKey }),
-      this.#card("cpu", "CPU time", "per cent of one CPU", { stacked: true, format: percent, syncKey }),
+      this.#card("exits", "VM exits", "per second, by KVM statistic", { stacked: true, format: compact, syncKey, total: "exits", lineOfTotal: true }),
+      this.#card("interrupts", "Device interrupts", "per second, by MSI-X vector", { stacked: false, format: compact, syncKey, total: "total" }),
+      this.#card("cpu", "CPU time", "per cent of one CPU", { stacked: true, format: percent, syncKey, total: "total" }),
     ];
     host.replaceChildren(this.#bar(), this.#banner(), this.#figures(), ...this.#charts.map(chart => chart.card), this.#statistics.root);
     document.addEventListener("exitless:theme", this.#restyle);
@@ -131,8 +131,8 @@ class GraphPanel {
     const window = [to - this.#minutes * 60_000, to];
     const [exitChart, interruptChart, cpuChart] = this.#charts;
     this.#paint(exitChart, exits.times, exits.layers.map(layer => ({ ...layer, color: exitColors[layer.name] })), exits.total, window);
-    this.#paint(interruptChart, interrupts.times, interrupts.lines.map((line, i) => ({ ...line, color: vectorColor(i) })), null, window);
-    this.#paint(cpuChart, cpu.times, cpuLayers, null, window);
+    this.#paint(interruptChart, interrupts.times, interrupts.lines.map((line, i) => ({ ...line, color: vectorColor(i) })), interrupts.total, window);
+    this.#paint(cpuChart, cpu.times, cpuLayers, sumOf([cpu.guest, cpu.host], cpu.times.length), window);
     this.#drawn = { exits, interrupts };
     this.#headline(exits, interrupts, cpu);
     this.#excess(exits);
@@ -143,20 +143,20 @@ class GraphPanel {
   #paint(chart, times, layers, total, window) {
     chart.layers = layers;
     chart.total = total;
-    chart.plot.draw(times, layers, total, window);
+    chart.plot.draw(times, layers, chart.lineOfTotal ? total : null, window);
   }
 
   #headline(exits, interrupts, cpu) {
     const last = exits.times.length - 1;
     const at = values => last < 0 ? NaN : values[last];
-    this.#set("exits-per-second", compact(at(exits.total)));
-    this.#set("interrupts-per-second", compact(at(interrupts.total)));
+    this.#set("exits-per-second", compact, at(exits.total));
+    this.#set("interrupts-per-second", compact, at(interrupts.total));
     const perInterrupt = recentMean(exits.total, ratioSamples) / recentMean(interrupts.total, ratioSamples);
-    this.#set("exits-per-interrupt", compact(Number.isFinite(perInterrupt) ? perInterrupt : NaN));
-    this.#set("cpu-guest", percent(at(cpu.guest)));
-    this.#set("cpu-host", percent(at(cpu.host)));
+    this.#set("exits-per-interrupt", compact, Number.isFinite(perInterrupt) ? perInterrupt : NaN);
+    this.#set("cpu-guest", percent, at(cpu.guest));
+    this.#set("cpu-host", percent, at(cpu.host));
     const resident = this.#ring.column(residentKey);
-    this.#set("resident-memory", bytes(resident === null ? NaN : at(resident)));
+    this.#set("resident-memory", bytes, resident === null ? NaN : at(resident));
   }
 
   #excess(exits) {
@@ -172,9 +172,7 @@ class GraphPanel {
       const index = this.#hover !== null && this.#hover <= last ? this.#hover : last;
       const value = rates => index < 0 ? NaN : rates[index];
       const rows = chart.layers.map(layer => ({ name: layer.name, color: layer.color, value: value(layer.rates) }));
-      const total = chart.total !== null ? value(chart.total)
-        : chart.layers.length > 1 ? value(sumOf(chart.layers.map(layer => layer.rates), last + 1)) : null;
-      chart.legend.render(rows, total);
+      chart.legend.render(rows, chart.layers.length > 1 ? { name: chart.totalName, value: value(chart.total) } : null);
     }
   }
 
@@ -214,9 +212,8 @@ class GraphPanel {
     return "";
   }
 
-  #set(name, text) {
-    const part = this.#parts[name];
-    if (part.textContent !== text) part.textContent = text;
+  #set(name, format, value) {
+    show(this.#parts[name], format(value), value);
   }
 
   // ---- the panel's elements
@@ -256,7 +253,7 @@ class GraphPanel {
     const heading = element("header", { class: "chart-heading" }, element("h3", {}, title), element("span", { class: "chart-unit" }, unit));
     const parts = [heading, element("div", { class: "chart-body" }, plotHost, legend.root)];
     if (name === "exits") parts.push(this.#parts.excess = element("p", { class: "chart-note", hidden: "", "data-testid": "exits-excess" }));
-    return { card: element("section", { class: "chart-card" }, ...parts), plot, legend, layers: [], total: null };
+    return { card: element("section", { class: "chart-card" }, ...parts), plot, legend, layers: [], total: null, totalName: options.total, lineOfTotal: options.lineOfTotal === true };
   }
 
   #setPaused(paused) {

@@ -1,6 +1,6 @@
 // The legend of a chart: what each colour is, and its value now or under the cursor.
 
-import { element } from "./dom.js";
+import { element, show } from "./dom.js";
 
 export class LegendTable {
   #format;
@@ -10,17 +10,20 @@ export class LegendTable {
 
   constructor(format) { this.#format = format; }
 
-  /** rows: [{name, color, value}] bottom first; shown top first, as they lie in a stack. total: null for none. */
+  /** rows: [{name, color, value}] bottom first; shown top first, as they lie in a stack. total: {name, value}, or null for none. */
   render(rows, total) {
     const names = rows.map(row => row.name).join("\n");
     if (this.root.dataset.names !== names) this.#build(rows, names);
     for (const row of rows) {
       const { item, value } = this.#rows.get(row.name);
-      setText(value, this.#format(row.value));
+      show(value, this.#format(row.value), row.value);
       item.classList.toggle("is-zero", !(row.value > 0));
     }
     this.#total.item.hidden = total === null;
-    if (total !== null) setText(this.#total.value, this.#format(total));
+    if (total === null) return;
+    this.#total.name.textContent = total.name;
+    this.#total.item.dataset.series = total.name;
+    show(this.#total.value, this.#format(total.value), total.value);
   }
 
   #build(rows, names) {
@@ -41,10 +44,7 @@ function line(name, color) {
   const swatch = element("span", { class: "legend-swatch" });
   if (color !== null) swatch.style.background = `var(${color})`;
   const value = element("span", { class: "legend-value" });
-  const item = element("div", { class: "legend-item", role: "listitem", "data-series": name }, swatch, element("span", { class: "legend-name", title: name }, name), value);
-  return { item, value };
-}
-
-function setText(part, text) {
-  if (part.textContent !== text) part.textContent = text;
+  const label = element("span", { class: "legend-name", title: name }, name);
+  const item = element("div", { class: "legend-item", role: "listitem", "data-series": name }, swatch, label, value);
+  return { item, name: label, value };
 }

@@ -1,0 +1,114 @@
+using Bunit;
+using Exitless.ControlPlane.Api;
+using Exitless.Web.Components.Pages;
+
+namespace Exitless.Web.Tests;
+
+public sealed class HostPagesTests : DashboardContext
+{
+    [Fact]
+    public async Task With_no_hosts_the_page_offers_the_exact_enrolment_command()
+    {
+        var page = Show<Hosts>();
+
+        Assert.Contains("No hosts yet", page.Find(Id("hosts-empty")).TextContent, StringComparison.Ordinal);
+        await page.Find(Id("make-enrolment-token")).ClickAsync(new());
+
+        var command = page.WaitForElement(Id("enrol-command")).TextContent;
+        Assert.Equal("exitless-agent enrol --server https://localhost:7444 --token one-time-token --authority-fingerprint sha256:00ff\nexitless-agent run --server https://localhost:7444", command);
+        Assert.Equal([("enrolment-token", "admin")], Store.Asked);
+    }
+
+    [Fact]
+    public void A_refused_enrolment_token_is_told_in_words()
+    {
+        Store.Refusal = new ProblemException(ProblemKind.Unavailable, "no-authority", "There is no CA.", "Its key is not readable.", "See the data folder's owner.");
+        var page = Show<Hosts>();
+
+        page.Find(Id("make-enrolment-token")).Click();
+
+        page.WaitForAssertion(() => Assert.Contains("There is no CA. Its key is not readable. See the data folder's owner.", page.Markup, StringComparison.Ordinal));
+        Assert.Empty(page.FindAll(Id("enrol-command")));
+    }
+
+    [Fact]
+    public void A_host_whose_link_is_lost_is_never_green()
+    {
+        Store.AddHost("h1", connected: false);
+
+        var state = Show<Hosts>().WaitForElement(Id("host-state"));
+
+        Assert.Equal("Link lost", state.TextContent);
+        Assert.Equal("bad", state.GetAttribute("data-tone"));
+    }
+
+    [Fact]
+    public void A_missing_capability_shows_its_remedy_first()
+    {
+        var host = Store.AddHost("h1", capabilities: [new("kvm", true, "/dev/kvm opens", null), new("iommu", false, "No IOMMU groups.", "Boot with intel_iommu=on.")]);
+
+        var page = Show<HostDetail>(p => p.Add(x => x.Id, host.Id));
+
+        var first = page.WaitForElement($"{Id("capabilities")} li");
+        Assert.Contains("iommu", first.TextContent, StringComparison.Ordinal);
+        Assert.Equal("Boot with intel_iommu=on.", first.QuerySelector(".remedy")!.TextContent);
+    }
+
+    [Fact]
+    public void VFs_stand_below_their_PF_with_owner_and_reason()
+    {
+        var host = Store.AddHost("h1");
+        Store.AddVf(host, "0000:01:10.2", "0000:01:00.0", 1, inUse: "eth7 is a port of bridge br0");
+        Store.AddVf(host, "0000:01:10.0", "0000:01:00.0", 0, owner: new VmReferenceDto(Guid.CreateVersion7(), "demo"));
+        Store.AddPf(host, "0000:02:00.0", 64, 0);
+        Store.AddPf(host, "0000:01:00.0", 7, 2);
+
+        var page = Show<HostDetail>(p => p.Add(x => x.Id, host.Id));
+
+        var rows = page.WaitForElement(Id("devices")).QuerySelectorAll("tbody tr").Select(row => row.QuerySelector("td")!.TextContent).ToArray();
+        Assert.Equal(["0000:02:00.0", "0000:01:00.0", "0000:01:10.0", "0000:01:10.2"], rows);
+        Assert.Contains("demo", page.Find(Id("device-0000:01:10.0")).TextContent, StringComparison.Ordinal);
+        Assert.Contains("eth7 is a port of bridge br0", page.Find(Id("device-0000:01:10.2")).TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_VF_dialog_names_the_limit_and_shows_the_refusal_at_the_field()
+    {
+        var host = Store.AddHost("h1");
+        Store.AddPf(host, "0000:01:00.0", 7, 0);
+        var page = Show<HostDetail>(p => p.Add(x => x.Id, host.Id));
+
+        page.WaitForElement(Id("set-vfs-0000:01:00.0")).Click();
+        page.WaitForAssertion(() => Assert.Contains("can have up to 7 VFs", page.Find(".mud-dialog").TextContent, StringComparison.Ordinal));
+        Store.Refusal = ProblemException.ForField(ProblemKind.Invalid, "too-many-vfs", "Too many VFs.", "count", "9 VFs were asked for; the PF can have 7.", "Ask for 0 to 7.");
+        page.Find(Id("vf-count")).Input("9");
+        page.Find(Id("submit")).Click();
+
+        page.WaitForAssertion(() => Assert.Contains("9 VFs were asked for; the PF can have 7.", page.Find(".mud-dialog .mud-input-error").ParentElement!.TextContent, StringComparison.Ordinal));
+        Assert.Contains("Ask for 0 to 7.", page.Find(Id("dialog-error")).TextContent, StringComparison.Ordinal);
+
+        page.Find(Id("vf-count")).Input("3");
+        page.Find(Id("submit")).Click();
+        page.WaitForAssertion(() => Assert.Empty(page.FindAll(".mud-dialog")));
+        Assert.Equal([("set 0000:01:00.0 3", "admin")], Store.Asked);
+    }
+
+    [Fact]
+    public void VFs_cannot_be_ordered_from_a_host_whose_link_is_lost()
+    {
+        var host = Store.AddHost("h1", connected: false);
+        Store.AddPf(host, "0000:01:00.0", 7, 0);
+
+        var page = Show<HostDetail>(p => p.Add(x => x.Id, host.Id));
+
+        Assert.True(page.WaitForElement(Id("set-vfs-0000:01:00.0")).HasAttribute("disabled"));
+    }
+
+    [Fact]
+    public void An_unknown_host_is_told_in_words()
+    {
+        var page = Show<HostDetail>(p => p.Add(x => x.Id, Guid.Empty));
+
+        Assert.Contains("Host not found.", page.WaitForElement(Id("page-failure")).TextContent, StringComparison.Ordinal);
+    }
+}
