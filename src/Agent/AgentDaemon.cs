@@ -42,6 +42,7 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
 
     public AgentDaemon(AgentOptions options, TimeProvider time, ILoggerFactory logs)
     {
+        var netlink = new KernelRtnetlink();
         (_options, _time, _log) = (options, time, logs.CreateLogger("agent"));
         AtomicFile.CreateFolder(options.StateFolder);
         _store = new CertificateStore(options.StateFolder);
@@ -52,17 +53,17 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         _inventorySource = new LatestSource<Contracts.Inventory>(_signal, i => new AgentMessage { Inventory = i });
         _observedSource = new LatestSource<ObservedState>(_signal, o => new AgentMessage { Observed = o });
         var claims = new DeviceClaims();
-        var uses = new DeviceUseReader(_root, () => _controlPlane, () => claims.Addresses);
+        var uses = new DeviceUseReader(_root, netlink, () => _controlPlane, () => claims.Addresses);
         var images = new ImageFolder(Path.Combine(options.StateFolder, "images"));
-        _inventory = new InventoryFeed(new InventoryReader(_root, images, uses, new VfMacReader(_root), new PciNames(_root)), _inventorySource, time);
+        _inventory = new InventoryFeed(new InventoryReader(_root, images, uses, new VfMacReader(_root, netlink), new PciNames(_root)), _inventorySource, time);
         _board = new ObservedBoard(_observedSource);
-        _pfs = new PfConverger(new VfProvisioner(_root, claims, uses, _events, time), _board, _inventory.Poke, _log);
+        _pfs = new PfConverger(new VfProvisioner(_root, netlink, claims, uses, _events, time), _board, _inventory.Poke, _log);
         _samples = new SampleFeed(_signal, time);
         _sampler = new Sampler(_samples, _root, time, _log);
         _consoles = new ConsoleRelay(id => _vms!.Running(id), _signal);
         var launcher = new VmmLauncher(Environment.ProcessPath!, options.RunFolder, _root, time);
-        var devices = new DevicePreparer(new VfMac(_root), new VfioBinding(_root), _events, _inventory.Poke);
-        var preflight = new Preflight(_root, images, claims, uses, new VfMacReader(_root));
+        var devices = new DevicePreparer(new VfMac(_root, netlink), new VfioBinding(_root), _events, _inventory.Poke);
+        var preflight = new Preflight(_root, images, claims, uses, new VfMacReader(_root, netlink));
         _vms = new VmFleet(
             new VmServices(
                 new VmStarter(preflight, claims, devices, launcher, _root), launcher, devices, claims, new VmRecordStore(options.StateFolder), _board, _events,

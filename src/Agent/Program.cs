@@ -1,11 +1,15 @@
 using System.CommandLine;
 using Exitless.Agent.Commands;
 
+// The VMM's process skips the command line's parser: each VM would pay for its memory.
+if (args is [VmmCommand.Name, VmmCommand.SocketOption, var socket])
+    return await VmmCommand.RunAsync(socket);
 
 var root = new RootCommand("The Exitless agent: manages this host's VFs and VMs for a control plane, and is the VMM of each VM.")
 {
     RunCommand.Create(),
     EnrolCommand.Create(),
     InventoryCommand.Create(),
+    VmmCommand.Create(),
 };
 return await root.Parse(args).InvokeAsync();

@@ -10,9 +10,6 @@ public sealed class HostRoot(string path)
     /// <summary>The folder that stands for "/".</summary>
     public string Path { get; } = path;
 
-    /// <summary>True for this machine, false for a recorded tree.</summary>
-    public bool IsMachine => string.Equals(Path, "/", StringComparison.Ordinal);
-
     /// <summary>A path below sysfs, as in <c>Sys("bus/pci/devices")</c>.</summary>
     public string Sys(string below) => System.IO.Path.Combine(Path, "sys", below);
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Exitless.Agent.Inventory;
+using Exitless.Agent.Sriov;
 using Exitless.Linux;
 using Google.Protobuf;
 
@@ -13,10 +14,10 @@ internal static class InventoryCommand
         var command = new Command("inventory", "Prints what the agent reports of this host, as JSON.") { state };
         command.SetAction(parsed =>
         {
-            var root = HostRoot.Machine;
+            var (root, netlink) = (HostRoot.Machine, new KernelRtnetlink());
             var reader = new InventoryReader(
                 root, new ImageFolder(Path.Combine(parsed.GetValue(state)!, "images")),
-                new DeviceUseReader(root, () => [], () => new HashSet<string>(StringComparer.Ordinal)), new VfMacReader(root), new PciNames(root));
+                new DeviceUseReader(root, netlink, () => [], () => new HashSet<string>(StringComparer.Ordinal)), new VfMacReader(root, netlink), new PciNames(root));
             var format = new JsonFormatter(JsonFormatter.Settings.Default.WithIndentation().WithFormatDefaultValues(true));
             Console.WriteLine(format.Format(reader.Read()));
         });

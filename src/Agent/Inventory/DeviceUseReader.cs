@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Net;
+using Exitless.Agent.Sriov;
 using Exitless.Linux;
-using Exitless.Linux.Netlink;
 using Exitless.Linux.Procfs;
 using Exitless.Linux.Sysfs;
 
@@ -13,7 +13,7 @@ namespace Exitless.Agent.Inventory;
 /// </summary>
 /// <param name="controlPlane">The addresses of the control plane; none where the agent does not know it yet.</param>
 /// <param name="ownDevices">Functions that this agent has bound for its own VMs.</param>
-internal sealed class DeviceUseReader(HostRoot root, Func<IReadOnlyList<IPAddress>> controlPlane, Func<IReadOnlySet<string>> ownDevices)
+internal sealed class DeviceUseReader(HostRoot root, IRtnetlink netlink, Func<IReadOnlyList<IPAddress>> controlPlane, Func<IReadOnlySet<string>> ownDevices)
 {
     // Drivers that only hand a device to a program of user space or to another manager's guests.
     private static readonly Dictionary<string, string> HandedOver = new(StringComparer.Ordinal)
@@ -78,25 +78,25 @@ internal sealed class DeviceUseReader(HostRoot root, Func<IReadOnlyList<IPAddres
 
     private void AddNetwork(IReadOnlyList<PciFunction> functions, Action<string, string> add)
     {
+        var known = false;
         void AddInterface(string name, string reason)
         {
             foreach (var address in NetInterface.CarriersOf(root, name))
             {
+                known = true;
                 add(address, reason);
                 // A VF that the host itself uses hangs on its PF.
                 if (functions.FirstOrDefault(f => string.Equals(f.Address, address, StringComparison.Ordinal))?.PfAddress is { } pf)
                     add(pf, $"is the PF of {address}, which {reason}");
             }
         }
-        if (root.IsMachine)
+        foreach (var address in controlPlane())
         {
-            foreach (var address in controlPlane())
-            {
-                if (RouteNetlink.InterfaceTo(address) is { } index && NetInterface.NameOf(root, index) is { } name)
-                    AddInterface(name, $"carries the route to the control plane ({name} to {address})");
-            }
+            if (netlink.InterfaceTo(address) is { } index && NetInterface.NameOf(root, index) is { } name)
+                AddInterface(name, $"carries the route to the control plane ({name} to {address})");
         }
-        foreach (var name in DefaultRoutes.Interfaces(root))
+        // Before the control plane is known, or where it runs on this very host, people come by the default route.
+        foreach (var name in known ? [] : DefaultRoutes.Interfaces(root))
             AddInterface(name, $"carries the host's default route ({name})");
     }
 

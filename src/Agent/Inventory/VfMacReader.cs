@@ -1,13 +1,13 @@
 using System.ComponentModel;
 using System.Net.NetworkInformation;
+using Exitless.Agent.Sriov;
 using Exitless.Linux;
-using Exitless.Linux.Netlink;
 using Exitless.Linux.Sysfs;
 
 namespace Exitless.Agent.Inventory;
 
 /// <summary>The MACs of VFs as their PFs have them: what the NIC filters by, also while the VF has no driver or belongs to a guest.</summary>
-internal sealed class VfMacReader(HostRoot root)
+internal sealed class VfMacReader(HostRoot root, IRtnetlink netlink)
 {
     /// <summary>MACs by the VF's address; a VF whose PF does not say is missing.</summary>
     public IReadOnlyDictionary<string, string> Read(IReadOnlyList<PciFunction> functions)
@@ -29,12 +29,11 @@ internal sealed class VfMacReader(HostRoot root)
 
     private IReadOnlyDictionary<int, PhysicalAddress> OfPf(PciFunction pf)
     {
-        // A recorded tree has interface indices of another machine.
-        if (!root.IsMachine || NetInterface.Read(root, pf.NetInterfaces[0]) is not { } network)
+        if (NetInterface.Read(root, pf.NetInterfaces[0]) is not { } network)
             return new Dictionary<int, PhysicalAddress>();
         try
         {
-            return RouteNetlink.VfMacs(network.Index);
+            return netlink.VfMacs(network.Index);
         }
         catch (Win32Exception)
         {

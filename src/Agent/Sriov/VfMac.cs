@@ -2,13 +2,12 @@ using System.ComponentModel;
 using System.Net.NetworkInformation;
 using Exitless.Agent.Inventory;
 using Exitless.Linux;
-using Exitless.Linux.Netlink;
 using Exitless.Linux.Sysfs;
 
 namespace Exitless.Agent.Sriov;
 
 /// <summary>Sets a VF's MAC through its PF: the NIC then filters by it, and the guest cannot take another.</summary>
-internal sealed class VfMac(HostRoot root)
+internal sealed class VfMac(HostRoot root, IRtnetlink netlink)
 {
     /// <summary>Sets the MAC and reads it back.</summary>
     /// <exception cref="ProblemException">The PF's driver refused.</exception>
@@ -19,8 +18,8 @@ internal sealed class VfMac(HostRoot root)
             var network = PfInterface(pf) ?? throw new ProblemException(
                 "pf-without-interface", "The PF has no network interface", $"{pf}, the PF of {vf}, has no network interface, so the VF's MAC cannot be set.",
                 "Bind the PF to its network driver, or leave the MAC empty.", field);
-            RouteNetlink.SetVfMac(network.Index, index, mac);
-            var now = RouteNetlink.VfMacs(network.Index).GetValueOrDefault(index);
+            netlink.SetVfMac(network.Index, index, mac);
+            var now = netlink.VfMacs(network.Index).GetValueOrDefault(index);
             if (!mac.Equals(now))
                 throw Refused(vf, network.Name, mac, now is null ? "the driver shows no MAC" : $"the driver took it, but shows {MacText.Of(now)}", field, null);
         }
@@ -37,7 +36,7 @@ internal sealed class VfMac(HostRoot root)
             return;
         try
         {
-            RouteNetlink.SetVfMac(network.Index, device.VfIndex, mac);
+            netlink.SetVfMac(network.Index, device.VfIndex, mac);
         }
         catch (Win32Exception)
         {

@@ -4,13 +4,12 @@ using Exitless.Agent.Machines;
 using Exitless.Agent.Inventory;
 using Exitless.Contracts;
 using Exitless.Linux;
-using Exitless.Linux.Netlink;
 using Exitless.Linux.Sysfs;
 
 namespace Exitless.Agent.Sriov;
 
 /// <summary>Gives a PF its wanted number of VFs (Documentation/PCI/pci-iov-howto.rst). Everything that can be refused is refused before anything is written.</summary>
-internal sealed class VfProvisioner(HostRoot root, DeviceClaims claims, DeviceUseReader uses, EventLog events, TimeProvider time)
+internal sealed class VfProvisioner(HostRoot root, IRtnetlink netlink, DeviceClaims claims, DeviceUseReader uses, EventLog events, TimeProvider time)
 {
     /// <exception cref="ProblemException">Refused or failed.</exception>
     public async Task ConvergeAsync(string address, int wanted, Action<IReadOnlyList<Step>> report)
@@ -111,7 +110,7 @@ internal sealed class VfProvisioner(HostRoot root, DeviceClaims claims, DeviceUs
             return "the interface is gone";
         try
         {
-            RouteNetlink.SetUp(network.Index);
+            netlink.SetUp(network.Index);
             return "";
         }
         catch (Win32Exception e)
