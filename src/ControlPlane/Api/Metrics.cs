@@ -17,7 +17,7 @@ public sealed record SeriesDto(string Key, SeriesKind Kind, string Unit);
 /// <param name="Series">Keys; a trailing <c>*</c> takes all that begin so; empty: all.</param>
 /// <param name="From">From this time, inclusive.</param>
 /// <param name="To">To this time, exclusive.</param>
-/// <param name="Step">Null: the rows as they are stored, with raw values. Otherwise one point a step: a counter's rate per second, a gauge's mean.</param>
+/// <param name="Step">Null: the rows as they are stored, with raw values. Otherwise one point a step that has rows: a counter's rate per second over the step, a gauge's last value.</param>
 public sealed record MetricsRequest(Guid VmId, IReadOnlyList<string> Series, DateTimeOffset From, DateTimeOffset To, TimeSpan? Step);
 
 /// <summary>Stored metrics, column by column.</summary>

@@ -1,0 +1,98 @@
+using System.CommandLine;
+using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Configuration;
+using Exitless.ControlPlane.Database;
+using Exitless.ControlPlane.Identity;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Exitless.ControlPlane;
+
+/// <summary>What a person with a shell on the control plane's machine can do beside the running control plane, or without it: they speak to the database themselves.</summary>
+internal static class ControlPlaneCommands
+{
+    private const string CreateToken = "create-token";
+    private const string CreateEnrolmentToken = "create-enrolment-token";
+    private const string ResetPassword = "reset-password";
+
+    private static readonly Actor Shell = new($"shell user {Environment.UserName}");
+
+    public static bool IsCommand(string[] args) => args is [CreateToken or CreateEnrolmentToken or ResetPassword, ..];
+
+    public static async Task<int> RunAsync(WebApplication app, string[] args)
+    {
+        var database = app.Services.GetRequiredService<DatabaseServer>();
+        // Settings may be given as arguments too; those are the configuration's.
+        var own = args.Where(a => !a.StartsWith($"--{ControlPlaneOptions.Section}:", StringComparison.OrdinalIgnoreCase) && !a.StartsWith("--ConnectionStrings:", StringComparison.OrdinalIgnoreCase)).ToArray();
+        var root = new RootCommand("The control plane of Exitless.") { TokenCommand(), EnrolmentCommand(), PasswordCommand() };
+        try
+        {
+            return await root.Parse(own).InvokeAsync();
+        }
+        catch (ProblemException e)
+        {
+            await Console.Error.WriteLineAsync($"{e.Title} {e.Detail} {e.Remedy}".TrimEnd());
+            return 1;
+        }
+
+        async Task ReadyAsync(CancellationToken ct)
+        {
+            await database.StartAsync(claim: false, ct);
+            await DatabaseStartup.MigrateAsync(app.Services, ct);
+        }
+
+        Command TokenCommand()
+        {
+            var name = new Option<string>("--name") { Required = true, Description = "What the token is called." };
+            var days = new Option<int?>("--days") { Description = "How long it is valid; without it, until it is revoked." };
+            var command = new Command(CreateToken, "Makes a bearer token for the REST API and prints it.") { name, days };
+            command.SetAction(async (parsed, ct) =>
+            {
+                await ReadyAsync(ct);
+                var token = await app.Services.GetRequiredService<IApiTokens>().CreateAsync(new CreateApiTokenRequest(parsed.GetValue(name)!, parsed.GetValue(days)), Shell, ct);
+                await Console.Out.WriteLineAsync(token.Token);
+                return 0;
+            });
+            return command;
+        }
+
+        Command EnrolmentCommand()
+        {
+            var label = new Option<string?>("--label") { Description = "What the token is for." };
+            var minutes = new Option<int>("--minutes") { DefaultValueFactory = _ => 60, Description = "How long it can be used." };
+            var command = new Command(CreateEnrolmentToken, "Makes a one-time token for a host, and prints it and the CA's fingerprint, a line each.") { label, minutes };
+            command.SetAction(async (parsed, ct) =>
+            {
+                await ReadyAsync(ct);
+                var token = await app.Services.GetRequiredService<IEnrolmentTokens>().CreateAsync(new CreateEnrolmentTokenRequest(parsed.GetValue(label), parsed.GetValue(minutes)), Shell, ct);
+                await Console.Out.WriteLineAsync($"token: {token.Token}");
+                await Console.Out.WriteLineAsync($"authority-fingerprint: {token.AuthorityFingerprint}");
+                return 0;
+            });
+            return command;
+        }
+
+        Command PasswordCommand()
+        {
+            var user = new Option<string>("--user") { DefaultValueFactory = _ => People.Administrator, Description = "Whose password." };
+            var command = new Command(ResetPassword, "Gives a person a new password and prints it. All their sessions end.") { user };
+            command.SetAction(async (parsed, ct) =>
+            {
+                await ReadyAsync(ct);
+                await using var scope = app.Services.CreateAsyncScope();
+                var people = scope.ServiceProvider.GetRequiredService<People>();
+                var name = parsed.GetValue(user)!;
+                if ((name == People.Administrator ? await people.MakeFirstAsync(ct) : null) is { } first)
+                {
+                    await Console.Out.WriteLineAsync(first);
+                    return 0;
+                }
+                if (await people.ResetPasswordAsync(name) is not { } password)
+                    throw new ProblemException(ProblemKind.NotFound, "person-not-found", "Nobody has that name.", $"There is no user '{name}'.", $"The first user is '{People.Administrator}'.");
+                await Console.Out.WriteLineAsync(password);
+                return 0;
+            });
+            return command;
+        }
+    }
+}

@@ -1,0 +1,210 @@
+using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Authority;
+using Exitless.ControlPlane.Configuration;
+using Exitless.ControlPlane.Database;
+using Exitless.ControlPlane.Events;
+using Exitless.ControlPlane.Hosts;
+using Exitless.ControlPlane.Identity;
+using Exitless.ControlPlane.Link;
+using Exitless.ControlPlane.Live;
+using Exitless.ControlPlane.Metrics;
+using Exitless.ControlPlane.Operations;
+using Exitless.ControlPlane.Rest;
+using Exitless.ControlPlane.Vms;
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Authentication.Cookies;
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.DataProtection;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Identity;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Scalar.AspNetCore;
+
+namespace Exitless.ControlPlane;
+
+/// <summary>The whole face of the control plane for its host: what it adds, what it maps, and how it runs.</summary>
+public static class ControlPlaneSetup
+{
+    private const string PeopleScheme = "People";
+
+    private static readonly string[] MachinePaths = ["/api", "/hubs", "/openapi", "/health"];
+
+    /// <summary>Adds the control plane: ports, certificates, database, identity, link, REST and hub. Every service of <c>Exitless.ControlPlane.Api</c> can be injected afterwards.</summary>
+    public static WebApplicationBuilder AddControlPlane(this WebApplicationBuilder builder, string[] args)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        AddLogging(builder, ControlPlaneCommands.IsCommand(args));
+        var services = builder.Services;
+        services.TryAddSingleton(TimeProvider.System);
+        services.AddOptions<ControlPlaneOptions>().BindConfiguration(ControlPlaneOptions.Section)
+            .PostConfigure(o => o.Complete(builder.Configuration, builder.Environment.ContentRootPath)).ValidateOnStart();
+        services.AddSingleton<IValidateOptions<ControlPlaneOptions>, ControlPlaneOptionsRules>();
+        services.AddSingleton<Ports>();
+
+        services.AddSingleton<DatabaseServer>();
+        services.AddDbContextFactory<ControlPlaneContext>((provider, o) => DatabaseModel.Use(o, provider.GetRequiredService<DatabaseServer>().Source));
+        services.AddHostedService<DatabaseStartup>();
+        services.AddSingleton<ChangeFeed>().AddSingleton<IChangeFeed>(p => p.GetRequiredService<ChangeFeed>());
+        services.AddSingleton<WantedSignal>().AddSingleton<ChangeRunner>();
+
+        services.AddSingleton<CertificateAuthority>();
+        services.AddSingleton<ServerCertificates>().AddHostedService(p => p.GetRequiredService<ServerCertificates>());
+
+        services.AddSingleton<IHostDirectory, HostDirectory>().AddSingleton<IVmService, VmService>().AddSingleton<IOperationLog, OperationLog>().AddSingleton<IEventLog, EventLog>();
+        services.AddSingleton<IMetricsQuery, MetricsQuery>().AddSingleton<IEnrolmentTokens, EnrolmentTokens>();
+        services.AddSingleton<ApiTokens>().AddSingleton<IApiTokens>(p => p.GetRequiredService<ApiTokens>());
+        services.AddSingleton<OperationView>().AddSingleton<OperationExpiry>().AddHostedService(p => p.GetRequiredService<OperationExpiry>());
+        services.AddSingleton<MetricPartitions>().AddSingleton<MetricsWriter>().AddHostedService(p => p.GetRequiredService<MetricsWriter>());
+        services.AddSingleton<Retention>().AddHostedService(p => p.GetRequiredService<Retention>());
+
+        services.AddSingleton<LinkRegistry>().AddSingleton<LiveStreams>().AddSingleton<EnrolmentService>();
+        services.AddSingleton<InventoryIntake>().AddSingleton<ObservedIntake>().AddSingleton<WantedStateReader>();
+        services.AddGrpc();
+        services.AddSignalR(o => o.MaximumReceiveMessageSize = 128 * 1024).AddMessagePackProtocol();
+
+        AddIdentity(services);
+        services.AddProblemDetails(o => o.CustomizeProblemDetails = ProblemWriter.Complete);
+        services.AddExceptionHandler<ProblemWriter>();
+        services.Configure<RouteHandlerOptions>(o => o.ThrowOnBadRequest = true);
+        services.ConfigureHttpJsonOptions(o => JsonFormat.Apply(o.SerializerOptions));
+        services.AddApiDescription();
+        builder.WebHost.ConfigureKestrel(Listening.Configure);
+        return builder;
+    }
+
+    /// <summary>The middleware that everything needs, the dashboard too: the two ports kept apart, problems for the API, authentication, authorization, antiforgery.</summary>
+    public static WebApplication UseControlPlane(this WebApplication app)
+    {
+        ArgumentNullException.ThrowIfNull(app);
+        app.Use(Listening.KeepApart);
+        app.UseWhen(c => c.Request.Path.StartsWithSegments("/api", StringComparison.Ordinal), api =>
+        {
+            api.UseExceptionHandler();
+            api.UseStatusCodePages();
+        });
+        app.UseAuthentication();
+        app.UseAuthorization();
+        app.UseAntiforgery();
+        return app;
+    }
+
+    /// <summary>Maps the REST API with its description, the hub, sign-in, health, and the agents' services.</summary>
+    public static WebApplication MapControlPlane(this WebApplication app)
+    {
+        ArgumentNullException.ThrowIfNull(app);
+        var api = app.MapGroup("/api/v1").ProducesProblem(StatusCodes.Status401Unauthorized).DisableAntiforgery();
+        HostEndpoints.Map(api);
+        VmEndpoints.Map(api);
+        OperationEndpoints.Map(api);
+        TokenEndpoints.Map(api);
+        app.MapOpenApi(ApiDescription.DocumentPath);
+        app.MapScalarApiReference(ApiDescription.ReferencePath, o =>
+        {
+            o.Title = "Exitless API";
+            o.DefaultFonts = false;
+        });
+        app.MapHub<LiveHub>(LiveHub.Path);
+        app.MapAccount();
+        app.MapHealth();
+        app.MapGrpcService<EnrolmentService>();
+        app.MapGrpcService<AgentLinkService>();
+        return app;
+    }
+
+    /// <summary>Runs the command that the arguments name, or the control plane until it is told to stop. What keeps it from starting is told in words.</summary>
+    /// <returns>The exit code.</returns>
+    public static async Task<int> RunControlPlaneAsync(this WebApplication app, string[] args)
+    {
+        ArgumentNullException.ThrowIfNull(app);
+        try
+        {
+            if (ControlPlaneCommands.IsCommand(args))
+                return await ControlPlaneCommands.RunAsync(app, args);
+            await app.RunAsync();
+            return 0;
+        }
+        catch (StartException e)
+        {
+            await Console.Error.WriteLineAsync(e.Message);
+        }
+        catch (OptionsValidationException e)
+        {
+            foreach (var failure in e.Failures)
+                await Console.Error.WriteLineAsync(failure);
+        }
+        catch (IOException e) when (e.InnerException is Microsoft.AspNetCore.Connections.AddressInUseException)
+        {
+            await Console.Error.WriteLineAsync($"{e.Message} Give other ports by Exitless__HttpsPort and Exitless__AgentPort, or stop what listens there.");
+        }
+        finally
+        {
+            await app.DisposeAsync();
+        }
+        return 1;
+    }
+
+    private static void AddIdentity(IServiceCollection services)
+    {
+        services.AddScoped<People>().AddHostedService<FirstPassword>();
+        services.AddDataProtection().SetApplicationName("Exitless").PersistKeysToDbContext<ControlPlaneContext>();
+        services.AddIdentityCore<Person>(o =>
+        {
+            // Passwords are made here or by their owner; length is what counts (NIST SP 800-63B §5.1.1).
+            o.Password.RequiredLength = 12;
+            o.Password.RequireDigit = o.Password.RequireLowercase = o.Password.RequireUppercase = o.Password.RequireNonAlphanumeric = false;
+            o.Lockout.MaxFailedAccessAttempts = 10;
+            o.Lockout.DefaultLockoutTimeSpan = TimeSpan.FromMinutes(5);
+        }).AddEntityFrameworkStores<ControlPlaneContext>().AddSignInManager();
+        services.Configure<SecurityStampValidatorOptions>(o => o.ValidationInterval = TimeSpan.FromMinutes(1));
+        var authentication = services.AddAuthentication(PeopleScheme);
+        authentication.AddIdentityCookies(cookies => cookies.ApplicationCookie!.Configure(o =>
+        {
+            o.Cookie.Name = "exitless";
+            o.Cookie.SecurePolicy = CookieSecurePolicy.Always;
+            o.Cookie.SameSite = SameSiteMode.Lax;
+            o.ExpireTimeSpan = TimeSpan.FromDays(7);
+            o.LoginPath = AccountPaths.LoginPage;
+            o.ReturnUrlParameter = "returnUrl";
+            o.Events.OnRedirectToLogin = RedirectOrStatus(StatusCodes.Status401Unauthorized);
+            o.Events.OnRedirectToAccessDenied = RedirectOrStatus(StatusCodes.Status403Forbidden);
+        }));
+        authentication.AddScheme<AuthenticationSchemeOptions, ApiTokenHandler>(ApiTokenHandler.SchemeName, null);
+        authentication.AddScheme<AuthenticationSchemeOptions, AgentCertificateHandler>(AgentCertificateHandler.SchemeName, null);
+        authentication.AddPolicyScheme(PeopleScheme, null, o => o.ForwardDefaultSelector = c =>
+            c.Request.Headers.ContainsKey("Authorization") || c.Request.Query.ContainsKey("access_token") ? ApiTokenHandler.SchemeName : IdentityConstants.ApplicationScheme);
+        services.AddAuthorizationBuilder()
+            .SetFallbackPolicy(new AuthorizationPolicyBuilder(PeopleScheme).RequireAuthenticatedUser().Build())
+            .SetDefaultPolicy(new AuthorizationPolicyBuilder(PeopleScheme).RequireAuthenticatedUser().Build())
+            .AddPolicy(AgentCertificateHandler.Policy, p => p.AddAuthenticationSchemes(AgentCertificateHandler.SchemeName).RequireAuthenticatedUser());
+    }
+
+    /// <summary>Pages lead to the login page; programs get a status.</summary>
+    private static Func<RedirectContext<CookieAuthenticationOptions>, Task> RedirectOrStatus(int status) => context =>
+    {
+        if (Array.Exists(MachinePaths, p => context.Request.Path.StartsWithSegments(p, StringComparison.Ordinal)))
+            context.Response.StatusCode = status;
+        else
+            context.Response.Redirect(context.RedirectUri);
+        return Task.CompletedTask;
+    };
+
+    private static void AddLogging(WebApplicationBuilder builder, bool command)
+    {
+        foreach (var noisy in new[] { "Microsoft.AspNetCore", "Microsoft.EntityFrameworkCore", "Npgsql", "Grpc" })
+            builder.Logging.AddFilter(noisy, LogLevel.Warning);
+        // The keys lie in the database, beside all that they protect; encrypting them there would need a key beside them.
+        builder.Logging.AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error);
+        if (!command)
+            return;
+        // A command's standard output is its answer.
+        builder.Logging.SetMinimumLevel(LogLevel.Warning);
+        builder.Logging.AddFilter("Exitless", LogLevel.Warning);
+        builder.Logging.AddConsole(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
+    }
+}

@@ -1,0 +1,77 @@
+using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Events;
+using Exitless.ControlPlane.Hosts;
+using Microsoft.EntityFrameworkCore;
+
+namespace Exitless.ControlPlane.Database;
+
+/// <summary>One change of the database with all that must happen after it is committed: the feed hears of it, the hosts' links are woken.</summary>
+internal sealed class Changes(TimeProvider time)
+{
+    private readonly HashSet<Change> _changes = [];
+
+    public DateTimeOffset Now { get; } = time.GetUtcNow();
+
+    public IReadOnlyCollection<Change> Announced => _changes;
+
+    /// <summary>Hosts whose wanted state rose.</summary>
+    public HashSet<Guid> WantedHosts { get; } = [];
+
+    /// <summary>Raises what is wanted of a host by one generation, and gives that.</summary>
+    public long Want(HostRow host)
+    {
+        WantedHosts.Add(host.Id);
+        return ++host.WantedGeneration;
+    }
+
+    public Guid NewId() => Guid.CreateVersion7(Now);
+
+    public void Announce(ChangeKind kind, Guid id) => _changes.Add(new Change(kind, id));
+
+    /// <summary>Adds an event to the same transaction.</summary>
+    public void Tell(ControlPlaneContext db, string kind, EventSeverity severity, string message, (Guid Id, string Name)? host = null, (Guid Id, string Name)? vm = null, string? device = null, Actor? by = null, DateTimeOffset? at = null)
+    {
+        var row = new EventRow
+        {
+            Id = NewId(), Time = at ?? Now, Kind = kind, Severity = severity, Message = message, HostId = host?.Id, HostName = host?.Name,
+            VmId = vm?.Id, VmName = vm?.Name, Device = device, Actor = by?.Name,
+        };
+        db.Events.Add(row);
+        Announce(ChangeKind.Event, row.Id);
+    }
+}
+
+/// <summary>Runs changes, each in a transaction of its own, and tells of them when they are committed.</summary>
+internal sealed class ChangeRunner(IDbContextFactory<ControlPlaneContext> contexts, ChangeFeed feed, WantedSignal wanted, TimeProvider time)
+{
+    public async Task<T> RunAsync<T>(Func<ControlPlaneContext, Changes, Task<T>> change, CancellationToken ct)
+    {
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        await using var transaction = await db.Database.BeginTransactionAsync(ct);
+        var changes = new Changes(time);
+        var result = await change(db, changes);
+        await db.SaveChangesAsync(ct);
+        await transaction.CommitAsync(ct);
+        foreach (var host in changes.WantedHosts)
+            wanted.Raise(host);
+        foreach (var announced in changes.Announced)
+            feed.Publish(announced);
+        return result;
+    }
+
+    public Task RunAsync(Func<ControlPlaneContext, Changes, Task> change, CancellationToken ct) => RunAsync(async (db, changes) =>
+    {
+        await change(db, changes);
+        return true;
+    }, ct);
+}
+
+/// <summary>Wakes whoever sends a host its wanted state.</summary>
+internal sealed class WantedSignal
+{
+    private volatile Action<Guid>? _listener;
+
+    public void Raise(Guid hostId) => _listener?.Invoke(hostId);
+
+    public void Listen(Action<Guid> listener) => _listener = listener;
+}

@@ -1,0 +1,77 @@
+using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Database;
+using Microsoft.EntityFrameworkCore;
+using Npgsql;
+
+namespace Exitless.ControlPlane.Identity;
+
+/// <inheritdoc />
+internal sealed class ApiTokens(ChangeRunner runner, IDbContextFactory<ControlPlaneContext> contexts, TimeProvider time) : IApiTokens
+{
+    private const int LongestName = 100;
+    private const int LongestDays = 3650;
+
+    public async Task<CreatedApiTokenDto> CreateAsync(CreateApiTokenRequest request, Actor by, CancellationToken ct)
+    {
+        var name = request.Name.Trim();
+        var mistakes = new Mistakes();
+        if (name.Length is 0 or > LongestName)
+            mistakes.Add("name", $"The name has {name.Length} characters; 1 to {LongestName} are allowed.");
+        if (request.Days is < 1 or > LongestDays)
+            mistakes.Add("days", $"{request.Days} days is not between 1 and {LongestDays}.");
+        mistakes.Throw("api-token-invalid", "The API token cannot be made.");
+        try
+        {
+            return await runner.RunAsync(async (db, changes) =>
+            {
+                // An ended token keeps its name from nobody.
+                await db.ApiTokens.Where(t => t.Name == name && t.ExpiresAt < changes.Now).ExecuteDeleteAsync(ct);
+                var secret = Secret.Make(Secret.ApiPrefix);
+                var row = new ApiTokenRow
+                {
+                    Id = changes.NewId(), Name = name, Prefix = secret[..Secret.ShownCharacters], Hash = Secret.Hash(secret), CreatedAt = changes.Now, CreatedBy = by.Name,
+                    ExpiresAt = request.Days is { } days ? changes.Now.AddDays(days) : null,
+                };
+                db.ApiTokens.Add(row);
+                changes.Tell(db, "api-token-created", EventSeverity.Info, $"The API token '{name}' was made.", by: by);
+                changes.Announce(ChangeKind.ApiToken, row.Id);
+                return new CreatedApiTokenDto(row.Id, name, secret, row.ExpiresAt);
+            }, ct);
+        }
+        catch (DbUpdateException e) when (e.InnerException is PostgresException { ConstraintName: ControlPlaneContext.ApiTokenNameIndex })
+        {
+            throw ProblemException.ForField(ProblemKind.Conflict, "api-token-name-taken", "The name is taken.", "name", $"There is an API token named '{name}'.", "Choose another name, or revoke that token first.");
+        }
+    }
+
+    public async Task<IReadOnlyList<ApiTokenDto>> ListAsync(CancellationToken ct)
+    {
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        return await db.ApiTokens.AsNoTracking().OrderBy(t => t.Name)
+            .Select(t => new ApiTokenDto(t.Id, t.Name, t.Prefix, t.CreatedAt, t.CreatedBy, t.ExpiresAt, t.LastUsedAt)).ToListAsync(ct);
+    }
+
+    public Task RevokeAsync(Guid tokenId, Actor by, CancellationToken ct) => runner.RunAsync(async (db, changes) =>
+    {
+        var token = await db.ApiTokens.SingleOrDefaultAsync(t => t.Id == tokenId, ct) ?? throw ProblemException.NotFound("API token", tokenId);
+        db.ApiTokens.Remove(token);
+        changes.Tell(db, "api-token-revoked", EventSeverity.Info, $"The API token '{token.Name}' was revoked.", by: by);
+        changes.Announce(ChangeKind.ApiToken, tokenId);
+    }, ct);
+
+    /// <summary>The token behind a secret, if it is valid; notes its use, once a minute at most.</summary>
+    public async Task<ApiTokenRow?> FindAsync(string secret, CancellationToken ct)
+    {
+        if (!secret.StartsWith(Secret.ApiPrefix, StringComparison.Ordinal))
+            return null;
+        var hash = Secret.Hash(secret);
+        var now = time.GetUtcNow();
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        var token = await db.ApiTokens.AsNoTracking().SingleOrDefaultAsync(t => t.Hash == hash, ct);
+        if (token is null || token.ExpiresAt <= now)
+            return null;
+        if (token.LastUsedAt is null || now - token.LastUsedAt > TimeSpan.FromMinutes(1))
+            await db.ApiTokens.Where(t => t.Id == token.Id).ExecuteUpdateAsync(s => s.SetProperty(t => t.LastUsedAt, now), ct);
+        return token;
+    }
+}

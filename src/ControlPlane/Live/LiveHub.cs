@@ -1,0 +1,52 @@
+using System.Runtime.CompilerServices;
+using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Database;
+using Microsoft.AspNetCore.Authorization;
+using Microsoft.AspNetCore.SignalR;
+using Microsoft.EntityFrameworkCore;
+
+namespace Exitless.ControlPlane.Live;
+
+/// <summary>Live rows and consoles for browsers, outside the Blazor circuit. MessagePack carries the frames as they are.</summary>
+[Authorize]
+internal sealed class LiveHub(LiveStreams streams, IDbContextFactory<ControlPlaneContext> contexts) : Hub
+{
+    public const string Path = "/hubs/live";
+
+    private const int LongestInput = 64 * 1024;
+
+    /// <summary>Frames of a VM's live rows (see <see cref="LiveFrame"/>), the last seconds first.</summary>
+    public async IAsyncEnumerable<byte[]> WatchVm(Guid vmId, int backfillSeconds, [EnumeratorCancellation] CancellationToken ct)
+    {
+        var host = await HostOfAsync(vmId, ct);
+        using var viewer = streams.Watch(vmId, host, TimeSpan.FromSeconds(Math.Clamp(backfillSeconds, 0, LiveStreams.Backfill.TotalSeconds)));
+        await foreach (var frame in viewer.FramesAsync(ct))
+            yield return frame;
+    }
+
+    /// <summary>Frames of a VM's console: u64 offset and bytes.</summary>
+    public async IAsyncEnumerable<byte[]> AttachConsole(Guid vmId, long fromOffset, [EnumeratorCancellation] CancellationToken ct)
+    {
+        var host = await HostOfAsync(vmId, ct);
+        using var viewer = streams.Attach(vmId, host, fromOffset);
+        await foreach (var frame in viewer.FramesAsync(ct))
+            yield return frame;
+    }
+
+    /// <summary>Types into a VM's console.</summary>
+    public async Task WriteConsole(Guid vmId, byte[] data)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        if (data.Length > LongestInput)
+            throw new HubException($"{data.Length} bytes at once are more than a console takes ({LongestInput}).");
+        var host = await HostOfAsync(vmId, Context.ConnectionAborted);
+        if (data.Length > 0 && !streams.Type(vmId, host, data))
+            throw new HubException("The VM's host is not connected; what was typed is lost.");
+    }
+
+    private async Task<Guid> HostOfAsync(Guid vmId, CancellationToken ct)
+    {
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        return await db.Vms.Where(v => v.Id == vmId).Select(v => (Guid?)v.HostId).SingleOrDefaultAsync(ct) ?? throw new HubException(ProblemException.NotFound("VM", vmId).Detail);
+    }
+}

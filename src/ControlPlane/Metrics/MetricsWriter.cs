@@ -1,0 +1,159 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using System.Text.Json;
+using System.Threading.Channels;
+using Exitless.Contracts;
+using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Configuration;
+using Exitless.ControlPlane.Database;
+using Exitless.ControlPlane.Link;
+using Exitless.ControlPlane.Rest;
+using Grpc.Core;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace Exitless.ControlPlane.Metrics;
+
+/// <summary>Rows of one VM that an agent wants stored.</summary>
+internal sealed record MetricBatch(HostLink Link, Guid VmId, IReadOnlyList<SeriesDto> Series, IReadOnlyList<SampleRow> Rows);
+
+/// <summary>
+/// Stores metric rows: what has come together in a moment goes by one binary COPY in one transaction, and only then is the agent told. An agent that
+/// was not told sends again, so a row may come twice and is stored once.
+/// </summary>
+internal sealed partial class MetricsWriter(DatabaseServer database, MetricPartitions partitions, IOptions<ControlPlaneOptions> options, TimeProvider time, ILogger<MetricsWriter> logger) : BackgroundService
+{
+    private const int MostWaiting = 256;
+    private const int MostTogether = 200;
+
+    private readonly Channel<MetricBatch> _batches = Channel.CreateBounded<MetricBatch>(new BoundedChannelOptions(MostWaiting) { SingleReader = true });
+    private readonly ConcurrentDictionary<(Guid Vm, string Hash), int> _schemas = new();
+
+    /// <summary>Takes rows to store; waits while too many are waiting, which slows the agent down.</summary>
+    public ValueTask WriteAsync(MetricBatch batch, CancellationToken ct) => _batches.Writer.WriteAsync(batch, ct);
+
+    /// <summary>Time of the newest stored row of a VM, Unix milliseconds.</summary>
+    public async Task<long?> ThroughAsync(Guid vmId, CancellationToken ct)
+    {
+        await using var command = database.Source.CreateCommand("SELECT max(time) FROM metric_rows WHERE vm_id = $1");
+        command.Parameters.AddWithValue(vmId);
+        return await command.ExecuteScalarAsync(ct) is DateTime newest ? new DateTimeOffset(newest, TimeSpan.Zero).ToUnixTimeMilliseconds() : null;
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        var together = new List<MetricBatch>();
+        while (await _batches.Reader.WaitToReadAsync(stoppingToken))
+        {
+            together.Clear();
+            while (together.Count < MostTogether && _batches.Reader.TryRead(out var batch))
+            {
+                // Rows of a link that was closed come again on the next one.
+                if (!batch.Link.Closed.IsCancellationRequested && batch.Rows.Count > 0)
+                    together.Add(batch);
+            }
+            try
+            {
+                await StoreAsync(together, stoppingToken);
+                foreach (var batch in together)
+                    batch.Link.Send(new ControlMessage { Ack = new SampleAck { VmId = batch.VmId.ToString("D"), Through = batch.Rows[^1].Time } });
+            }
+            catch (Exception e) when (e is NpgsqlException or InvalidOperationException or IOException)
+            {
+                // A later batch must not acknowledge what this one has lost: the agents dial again and hear what is stored.
+                LogFailed(logger, together.Count, e);
+                _schemas.Clear();
+                partitions.Forget();
+                foreach (var link in together.Select(b => b.Link).Distinct())
+                    link.Close(StatusCode.Unavailable, "The metrics could not be stored; dial again.");
+            }
+        }
+    }
+
+    private async Task StoreAsync(List<MetricBatch> batches, CancellationToken ct)
+    {
+        var rows = new List<(Guid Vm, DateTime Time, int Schema, long[] Values)>();
+        foreach (var batch in batches)
+        {
+            var schema = await SchemaAsync(batch, ct);
+            foreach (var row in batch.Rows)
+            {
+                var at = LinkMapping.Time(row.Time).UtcDateTime;
+                if (row.Values.Count != batch.Series.Count || !MetricPartitions.Keeps(at, time.GetUtcNow().UtcDateTime, options.Value.MetricsDays))
+                    LogRefused(logger, batch.Link.HostName, batch.VmId, at, row.Values.Count, batch.Series.Count);
+                else
+                    rows.Add((batch.VmId, at, schema, [.. row.Values]));
+            }
+        }
+        if (rows.Count == 0)
+            return;
+        foreach (var day in rows.Select(r => DateOnly.FromDateTime(r.Time)).Distinct())
+            await partitions.EnsureAsync(day, ct);
+        try
+        {
+            await CopyAsync(rows, ct);
+        }
+        catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.UniqueViolation)
+        {
+            // Some have come before: row by row, those that are there stay as they are.
+            await InsertAsync(rows, ct);
+        }
+    }
+
+    private async Task CopyAsync(List<(Guid Vm, DateTime Time, int Schema, long[] Values)> rows, CancellationToken ct)
+    {
+        await using var connection = await database.Source.OpenConnectionAsync(ct);
+        await using var import = await connection.BeginBinaryImportAsync("COPY metric_rows (vm_id, time, schema_id, values) FROM STDIN (FORMAT BINARY)", ct);
+        foreach (var (vm, at, schema, values) in rows)
+        {
+            await import.StartRowAsync(ct);
+            await import.WriteAsync(vm, NpgsqlDbType.Uuid, ct);
+            await import.WriteAsync(at, NpgsqlDbType.TimestampTz, ct);
+            await import.WriteAsync(schema, NpgsqlDbType.Integer, ct);
+            await import.WriteAsync(values, NpgsqlDbType.Array | NpgsqlDbType.Bigint, ct);
+        }
+        await import.CompleteAsync(ct);
+    }
+
+    private async Task InsertAsync(List<(Guid Vm, DateTime Time, int Schema, long[] Values)> rows, CancellationToken ct)
+    {
+        await using var batch = database.Source.CreateBatch();
+        foreach (var (vm, at, schema, values) in rows)
+        {
+            var command = new NpgsqlBatchCommand("INSERT INTO metric_rows (vm_id, time, schema_id, values) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING");
+            command.Parameters.AddWithValue(vm);
+            command.Parameters.AddWithValue(at);
+            command.Parameters.AddWithValue(schema);
+            command.Parameters.AddWithValue(values);
+            batch.BatchCommands.Add(command);
+        }
+        await batch.ExecuteNonQueryAsync(ct);
+    }
+
+    private async Task<int> SchemaAsync(MetricBatch batch, CancellationToken ct)
+    {
+        var series = JsonSerializer.Serialize(batch.Series, JsonFormat.Options);
+        var hash = SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(series));
+        var key = (batch.VmId, Convert.ToHexString(hash));
+        if (_schemas.TryGetValue(key, out var id))
+            return id;
+        // The update changes nothing; it makes an existing row give its id.
+        await using var command = database.Source.CreateCommand(
+            "INSERT INTO metric_schemas (vm_id, hash, series) VALUES ($1, $2, $3) ON CONFLICT (vm_id, hash) DO UPDATE SET hash = excluded.hash RETURNING id");
+        command.Parameters.AddWithValue(batch.VmId);
+        command.Parameters.AddWithValue(hash);
+        command.Parameters.AddWithValue(NpgsqlDbType.Jsonb, series);
+        id = (int)(await command.ExecuteScalarAsync(ct))!;
+        _schemas[key] = id;
+        return id;
+    }
+
+    [LoggerMessage(1501, LogLevel.Error, "{Batches} batches of metrics could not be stored.")]
+    private static partial void LogFailed(ILogger logger, int batches, Exception exception);
+
+    [LoggerMessage(1502, LogLevel.Warning, "A metric row of {HostName}, VM {Vm}, at {Time:u} with {Values} values for {Series} series is not stored: too old, of the future, or of another shape.")]
+    private static partial void LogRefused(ILogger logger, string hostName, Guid vm, DateTime time, int values, int series);
+}

@@ -1,0 +1,60 @@
+using Exitless.ControlPlane.Api;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Routing;
+
+namespace Exitless.ControlPlane.Rest;
+
+/// <summary>Hosts, their devices and VFs. Public, because the API's description is drawn from its comments.</summary>
+public static class HostEndpoints
+{
+    internal static void Map(IEndpointRouteBuilder api)
+    {
+        var hosts = api.MapGroup("/hosts").WithTags("Hosts");
+        hosts.MapGet("", ListHosts).WithName(nameof(ListHosts));
+        hosts.MapGet("/{hostId:guid}", GetHost).WithName(nameof(GetHost)).ProducesProblem(404);
+        hosts.MapGet("/{hostId:guid}/devices", ListHostDevices).WithName(nameof(ListHostDevices)).ProducesProblem(404);
+        hosts.MapPost("/{hostId:guid}/devices/{address}/vfs", SetVfs).WithName(nameof(SetVfs)).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409);
+        hosts.MapPost("/{hostId:guid}/actions/revoke", RevokeHost).WithName(nameof(RevokeHost)).ProducesProblem(404);
+        api.MapGet("/devices", ListDevices).WithName(nameof(ListDevices)).WithTags("Hosts").ProducesProblem(404);
+    }
+
+    /// <summary>Lists the hosts, by name.</summary>
+    public static async Task<Ok<IReadOnlyList<HostDto>>> ListHosts(IHostDirectory hosts, CancellationToken ct) => TypedResults.Ok(await hosts.ListAsync(ct));
+
+    /// <summary>Shows one host: its link, its facts, and what it can do.</summary>
+    /// <param name="hostId">The host's id.</param>
+    /// <param name="hosts">The hosts.</param>
+    /// <param name="ct">Ends with the request.</param>
+    public static async Task<Ok<HostDto>> GetHost(Guid hostId, IHostDirectory hosts, CancellationToken ct) => TypedResults.Ok(await hosts.GetAsync(hostId, ct));
+
+    /// <summary>Lists the PCI functions of one host, by address.</summary>
+    /// <param name="hostId">The host's id.</param>
+    /// <param name="hosts">The hosts.</param>
+    /// <param name="ct">Ends with the request.</param>
+    public static async Task<Ok<IReadOnlyList<DeviceDto>>> ListHostDevices(Guid hostId, IHostDirectory hosts, CancellationToken ct) => TypedResults.Ok(await hosts.ListDevicesAsync(hostId, ct));
+
+    /// <summary>Lists the PCI functions of all hosts, or of one.</summary>
+    /// <param name="host">Of this host only.</param>
+    /// <param name="hosts">The hosts.</param>
+    /// <param name="ct">Ends with the request.</param>
+    public static async Task<Ok<IReadOnlyList<DeviceDto>>> ListDevices(Guid? host, IHostDirectory hosts, CancellationToken ct) => TypedResults.Ok(await hosts.ListDevicesAsync(host, ct));
+
+    /// <summary>Gives a PF a number of VFs. None of its VFs may be in use: the kernel removes them all before it makes the new ones.</summary>
+    /// <param name="hostId">The host's id.</param>
+    /// <param name="address">The PF's PCI address.</param>
+    /// <param name="request">How many.</param>
+    /// <param name="wait">Seconds to wait for the operation's end, 0 to 300; also <c>Prefer: wait=n</c>.</param>
+    /// <param name="hosts">The hosts.</param>
+    /// <param name="operations">The operations.</param>
+    /// <param name="context">The request.</param>
+    public static Task<Accepted<OperationDto>> SetVfs(Guid hostId, string address, SetVfsRequest request, int? wait, IHostDirectory hosts, IOperationLog operations, HttpContext context) =>
+        Answers.AcceptedAsync(context, operations, wait, () => hosts.SetVfsAsync(hostId, address, request, Actor.From(context.User), context.RequestAborted));
+
+    /// <summary>Revokes every certificate of a host's agent and closes its link. Its VMs run on, unseen, until it enrols again.</summary>
+    /// <param name="hostId">The host's id.</param>
+    /// <param name="hosts">The hosts.</param>
+    /// <param name="context">The request.</param>
+    public static async Task<Ok<HostDto>> RevokeHost(Guid hostId, IHostDirectory hosts, HttpContext context) => TypedResults.Ok(await hosts.RevokeAsync(hostId, Actor.From(context.User), context.RequestAborted));
+}

@@ -1,0 +1,58 @@
+using Exitless.ControlPlane.Api;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Routing;
+
+namespace Exitless.ControlPlane.Rest;
+
+/// <summary>Operations and events. Public, because the API's description is drawn from its comments.</summary>
+public static class OperationEndpoints
+{
+    internal static void Map(IEndpointRouteBuilder api)
+    {
+        var operations = api.MapGroup("/operations").WithTags("Operations");
+        operations.MapGet("", ListOperations).WithName(nameof(ListOperations)).ProducesProblem(400);
+        operations.MapGet("/{operationId:guid}", GetOperation).WithName(nameof(GetOperation)).ProducesProblem(404);
+        operations.MapPost("/{operationId:guid}/actions/cancel", CancelOperation).WithName(nameof(CancelOperation)).ProducesProblem(404).ProducesProblem(409);
+        api.MapGet("/events", ListEvents).WithName(nameof(ListEvents)).WithTags("Events").ProducesProblem(400);
+    }
+
+    /// <summary>Lists operations, the newest first.</summary>
+    /// <param name="host">Of this host only.</param>
+    /// <param name="vm">Of this VM only.</param>
+    /// <param name="active">True: unfinished only; false: finished only.</param>
+    /// <param name="limit">At most this many, 1 to 1000; default 100.</param>
+    /// <param name="operations">The operations.</param>
+    /// <param name="ct">Ends with the request.</param>
+    public static async Task<Ok<IReadOnlyList<OperationDto>>> ListOperations(Guid? host, Guid? vm, bool? active, int? limit, IOperationLog operations, CancellationToken ct) =>
+        TypedResults.Ok(await operations.ListAsync(new OperationFilter(host, vm, active, limit ?? 100), ct));
+
+    /// <summary>Shows one operation, at once or as soon as it has ended.</summary>
+    /// <param name="operationId">The operation's id.</param>
+    /// <param name="wait">Seconds to wait for its end, 0 to 300.</param>
+    /// <param name="operations">The operations.</param>
+    /// <param name="ct">Ends with the request.</param>
+    public static async Task<Ok<OperationDto>> GetOperation(Guid operationId, int? wait, IOperationLog operations, CancellationToken ct)
+    {
+        ArgumentNullException.ThrowIfNull(operations);
+        return TypedResults.Ok(wait is { } seconds ? await operations.WaitAsync(operationId, TimeSpan.FromSeconds(Answers.Checked(seconds)), ct) : await operations.GetAsync(operationId, ct));
+    }
+
+    /// <summary>Takes an operation back, as long as its host has not taken up what cannot be undone.</summary>
+    /// <param name="operationId">The operation's id.</param>
+    /// <param name="operations">The operations.</param>
+    /// <param name="context">The request.</param>
+    public static async Task<Ok<OperationDto>> CancelOperation(Guid operationId, IOperationLog operations, HttpContext context) =>
+        TypedResults.Ok(await operations.CancelAsync(operationId, Actor.From(context.User), context.RequestAborted));
+
+    /// <summary>Lists events, the newest first.</summary>
+    /// <param name="host">About this host only.</param>
+    /// <param name="vm">About this VM only.</param>
+    /// <param name="before">Older than this event only: the last id of the page before.</param>
+    /// <param name="limit">At most this many, 1 to 1000; default 100.</param>
+    /// <param name="events">The events.</param>
+    /// <param name="ct">Ends with the request.</param>
+    public static async Task<Ok<IReadOnlyList<EventDto>>> ListEvents(Guid? host, Guid? vm, Guid? before, int? limit, IEventLog events, CancellationToken ct) =>
+        TypedResults.Ok(await events.ListAsync(new EventFilter(host, vm, before, limit ?? 100), ct));
+}

@@ -1,0 +1,124 @@
+using System.Globalization;
+using Exitless.ControlPlane.Api;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Routing;
+
+namespace Exitless.ControlPlane.Rest;
+
+/// <summary>VMs and their metrics. Public, because the API's description is drawn from its comments.</summary>
+public static class VmEndpoints
+{
+    internal static void Map(IEndpointRouteBuilder api)
+    {
+        var vms = api.MapGroup("/vms").WithTags("VMs");
+        vms.MapGet("", ListVms).WithName(nameof(ListVms)).ProducesProblem(404);
+        vms.MapPost("", CreateVm).WithName(nameof(CreateVm)).ProducesProblem(400).ProducesProblem(409);
+        vms.MapGet("/{vmId:guid}", GetVm).WithName(nameof(GetVm)).ProducesProblem(404);
+        vms.MapDelete("/{vmId:guid}", DeleteVm).WithName(nameof(DeleteVm)).ProducesProblem(404).ProducesProblem(409);
+        vms.MapPost("/{vmId:guid}/actions/start", StartVm).WithName(nameof(StartVm)).ProducesProblem(404).ProducesProblem(409);
+        vms.MapPost("/{vmId:guid}/actions/stop", StopVm).WithName(nameof(StopVm)).ProducesProblem(404).ProducesProblem(409);
+        vms.MapPost("/{vmId:guid}/actions/force-off", ForceOffVm).WithName(nameof(ForceOffVm)).ProducesProblem(404).ProducesProblem(409);
+        vms.MapGet("/{vmId:guid}/series", ListSeries).WithName(nameof(ListSeries)).WithTags("Metrics").ProducesProblem(404);
+        vms.MapGet("/{vmId:guid}/metrics", GetMetrics).WithName(nameof(GetMetrics)).WithTags("Metrics").ProducesProblem(400).ProducesProblem(404);
+    }
+
+    /// <summary>Lists the VMs, by name.</summary>
+    /// <param name="host">Of this host only.</param>
+    /// <param name="vms">The VMs.</param>
+    /// <param name="ct">Ends with the request.</param>
+    public static async Task<Ok<IReadOnlyList<VmDto>>> ListVms(Guid? host, IVmService vms, CancellationToken ct) => TypedResults.Ok(await vms.ListAsync(host, ct));
+
+    /// <summary>Shows one VM: what is wanted of it, and what its host reports.</summary>
+    /// <param name="vmId">The VM's id.</param>
+    /// <param name="vms">The VMs.</param>
+    /// <param name="ct">Ends with the request.</param>
+    public static async Task<Ok<VmDto>> GetVm(Guid vmId, IVmService vms, CancellationToken ct) => TypedResults.Ok(await vms.GetAsync(vmId, ct));
+
+    /// <summary>Creates a VM, and starts it if 'start' is true. Everything is checked before anything is written.</summary>
+    /// <param name="request">The VM.</param>
+    /// <param name="wait">Seconds to wait for the operation's end, 0 to 300; also <c>Prefer: wait=n</c>.</param>
+    /// <param name="vms">The VMs.</param>
+    /// <param name="operations">The operations.</param>
+    /// <param name="context">The request.</param>
+    public static Task<Accepted<OperationDto>> CreateVm(CreateVmRequest request, int? wait, IVmService vms, IOperationLog operations, HttpContext context) =>
+        Answers.AcceptedAsync(context, operations, wait, () => vms.CreateAsync(request, Actor.From(context.User), context.RequestAborted));
+
+    /// <summary>Starts a VM. For one that failed this is also the retry.</summary>
+    /// <param name="vmId">The VM's id.</param>
+    /// <param name="wait">Seconds to wait for the operation's end, 0 to 300; also <c>Prefer: wait=n</c>.</param>
+    /// <param name="vms">The VMs.</param>
+    /// <param name="operations">The operations.</param>
+    /// <param name="context">The request.</param>
+    public static Task<Accepted<OperationDto>> StartVm(Guid vmId, int? wait, IVmService vms, IOperationLog operations, HttpContext context) =>
+        Answers.AcceptedAsync(context, operations, wait, () => vms.StartAsync(vmId, Actor.From(context.User), context.RequestAborted));
+
+    /// <summary>Presses a VM's power button; when its stop time is over, it is ended.</summary>
+    /// <param name="vmId">The VM's id.</param>
+    /// <param name="wait">Seconds to wait for the operation's end, 0 to 300; also <c>Prefer: wait=n</c>.</param>
+    /// <param name="vms">The VMs.</param>
+    /// <param name="operations">The operations.</param>
+    /// <param name="context">The request.</param>
+    public static Task<Accepted<OperationDto>> StopVm(Guid vmId, int? wait, IVmService vms, IOperationLog operations, HttpContext context) =>
+        Answers.AcceptedAsync(context, operations, wait, () => vms.StopAsync(vmId, Actor.From(context.User), context.RequestAborted));
+
+    /// <summary>Ends a VM at once, as if its plug were pulled.</summary>
+    /// <param name="vmId">The VM's id.</param>
+    /// <param name="wait">Seconds to wait for the operation's end, 0 to 300; also <c>Prefer: wait=n</c>.</param>
+    /// <param name="vms">The VMs.</param>
+    /// <param name="operations">The operations.</param>
+    /// <param name="context">The request.</param>
+    public static Task<Accepted<OperationDto>> ForceOffVm(Guid vmId, int? wait, IVmService vms, IOperationLog operations, HttpContext context) =>
+        Answers.AcceptedAsync(context, operations, wait, () => vms.ForceOffAsync(vmId, Actor.From(context.User), context.RequestAborted));
+
+    /// <summary>Deletes a stopped VM and frees its VFs.</summary>
+    /// <param name="vmId">The VM's id.</param>
+    /// <param name="wait">Seconds to wait for the operation's end, 0 to 300; also <c>Prefer: wait=n</c>.</param>
+    /// <param name="vms">The VMs.</param>
+    /// <param name="operations">The operations.</param>
+    /// <param name="context">The request.</param>
+    public static Task<Accepted<OperationDto>> DeleteVm(Guid vmId, int? wait, IVmService vms, IOperationLog operations, HttpContext context) =>
+        Answers.AcceptedAsync(context, operations, wait, () => vms.DeleteAsync(vmId, Actor.From(context.User), context.RequestAborted));
+
+    /// <summary>Lists every series that a VM has had.</summary>
+    /// <param name="vmId">The VM's id.</param>
+    /// <param name="metrics">The metrics.</param>
+    /// <param name="ct">Ends with the request.</param>
+    public static async Task<Ok<IReadOnlyList<SeriesDto>>> ListSeries(Guid vmId, IMetricsQuery metrics, CancellationToken ct) => TypedResults.Ok(await metrics.ListSeriesAsync(vmId, ct));
+
+    /// <summary>Stored metrics of a VM: raw rows, one every 10 s, or with 'step' one point a step (a counter's rate per second, a gauge's last value).</summary>
+    /// <param name="vmId">The VM's id.</param>
+    /// <param name="series">Keys, by commas or repeated; a trailing * takes all that begin so; none: all.</param>
+    /// <param name="from">The first time: RFC 3339, or Unix seconds; default: an hour before 'to'.</param>
+    /// <param name="to">The end, which is not part of the range: RFC 3339, or Unix seconds; default: now.</param>
+    /// <param name="step">Seconds a point, 1 to 86400; none: raw rows.</param>
+    /// <param name="metrics">The metrics.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="ct">Ends with the request.</param>
+    public static async Task<Ok<MetricsDto>> GetMetrics(Guid vmId, string[]? series, string? from, string? to, double? step, IMetricsQuery metrics, TimeProvider time, CancellationToken ct)
+    {
+        ArgumentNullException.ThrowIfNull(metrics);
+        ArgumentNullException.ThrowIfNull(time);
+        var mistakes = new Mistakes();
+        var end = Time("to", to) ?? time.GetUtcNow();
+        var begin = Time("from", from) ?? end.AddHours(-1);
+        if (step is not null and not (>= 1 and <= 86400))
+            mistakes.Add("step", $"A step of {step} s is not between 1 and 86400.");
+        mistakes.Throw("metrics-query-invalid", "The metrics cannot be asked for so.");
+        var keys = (series ?? []).SelectMany(s => s.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)).ToList();
+        return TypedResults.Ok(await metrics.QueryAsync(new MetricsRequest(vmId, keys, begin, end, step is { } s ? TimeSpan.FromSeconds(s) : null), ct));
+
+        DateTimeOffset? Time(string field, string? value)
+        {
+            if (string.IsNullOrEmpty(value))
+                return null;
+            if (double.TryParse(value, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var seconds) && seconds < 253402300800)
+                return DateTimeOffset.UnixEpoch.AddSeconds(seconds);
+            if (DateTimeOffset.TryParse(value, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var moment))
+                return moment;
+            mistakes.Add(field, $"'{value}' is no time.", "Write it like 2026-01-31T12:00:00Z, or as Unix seconds.");
+            return null;
+        }
+    }
+}

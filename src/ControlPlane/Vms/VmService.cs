@@ -1,0 +1,200 @@
+using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Configuration;
+using Exitless.ControlPlane.Database;
+using Exitless.ControlPlane.Hosts;
+using Exitless.ControlPlane.Link;
+using Exitless.ControlPlane.Operations;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace Exitless.ControlPlane.Vms;
+
+/// <inheritdoc />
+internal sealed class VmService(
+    IDbContextFactory<ControlPlaneContext> contexts, ChangeRunner runner, LinkRegistry links, IOperationLog operations, IOptions<ControlPlaneOptions> options) : IVmService
+{
+    public async Task<IReadOnlyList<VmDto>> ListAsync(Guid? hostId, CancellationToken ct)
+    {
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        if (hostId is { } id && !await db.Hosts.AnyAsync(h => h.Id == id, ct))
+            throw ProblemException.NotFound("Host", id);
+        return await ReadAsync(db, db.Vms.Where(v => hostId == null || v.HostId == hostId), ct);
+    }
+
+    public async Task<VmDto> GetAsync(Guid vmId, CancellationToken ct)
+    {
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        return (await ReadAsync(db, db.Vms.Where(v => v.Id == vmId), ct)).SingleOrDefault() ?? throw ProblemException.NotFound("VM", vmId);
+    }
+
+    public async Task<OperationDto> CreateAsync(CreateVmRequest request, Actor by, CancellationToken ct)
+    {
+        const string Code = "vm-invalid";
+        const string Title = "The VM cannot be created.";
+        var mistakes = new Mistakes();
+        VmRules.CheckAlone(request, mistakes);
+        var id = await Guarded(() => runner.RunAsync(async (db, changes) =>
+        {
+            var host = await db.LockHostAsync(request.HostId, ct);
+            if (host is null)
+                mistakes.Add(ProblemKind.Invalid, "host-not-found", "hostId", $"There is no host '{request.HostId}'.", "Take an id from /api/v1/hosts.");
+            if (host is null || await db.Vms.AnyAsync(v => v.Name == request.Name, ct))
+            {
+                if (host is not null)
+                    mistakes.Add(ProblemKind.Conflict, "vm-name-taken", "name", $"There is a VM named '{request.Name}'.", "Choose another name.");
+            }
+            if (host is null)
+            {
+                mistakes.Throw(Code, Title);
+                throw new InvalidOperationException("A mistake was found and not thrown.");
+            }
+            var view = await ViewAsync(db, host, ct);
+            VmRules.CheckOnHost(request, view, mistakes);
+            if (request.Start)
+                VmRules.CheckStart(request.Name, null, request.MemoryMib, request.Devices is { Count: > 0 }, view, mistakes);
+            mistakes.Throw(Code, Title);
+            var generation = changes.Want(host);
+            var vm = new VmRow
+            {
+                Id = changes.NewId(), HostId = host.Id, Name = request.Name, Vcpus = request.Vcpus, MemoryMib = request.MemoryMib, Kernel = request.Kernel,
+                Initrd = string.IsNullOrEmpty(request.Initrd) ? null : request.Initrd, CommandLine = request.CommandLine ?? "", StopSeconds = request.StopSeconds, CreatedAt = changes.Now,
+                Desired = request.Start ? DesiredRun.Running : DesiredRun.Stopped, Generation = generation,
+            };
+            vm.Devices.AddRange((request.Devices ?? []).Select((d, i) => new VmDeviceRow { VmId = vm.Id, HostId = host.Id, Address = d.Address, Mac = d.Mac?.ToLowerInvariant(), Position = i }));
+            db.Vms.Add(vm);
+            changes.Tell(db, "vm-created", EventSeverity.Info, $"{by.Name} created VM {vm.Name}.", (host.Id, host.Name), (vm.Id, vm.Name), by: by);
+            changes.Announce(ChangeKind.Host, host.Id);
+            return Begin(db, changes, host, vm, OperationKind.CreateVm, null, by);
+        }, ct));
+        return await operations.GetAsync(id, ct);
+    }
+
+    public Task<OperationDto> StartAsync(Guid vmId, Actor by, CancellationToken ct) => ChangeAsync(vmId, OperationKind.StartVm, DesiredRun.Running, by, (vm, view) =>
+    {
+        if (vm is { Desired: DesiredRun.Running, State: VmState.Running })
+            throw Refuse("vm-running", $"VM {vm.Name} runs already.", null);
+        var mistakes = new Mistakes();
+        VmRules.CheckStart(vm.Name, vm.Id, vm.MemoryMib, vm.Devices.Count > 0, view, mistakes);
+        mistakes.Throw("vm-cannot-start", "The VM cannot be started.");
+    }, ct);
+
+    public Task<OperationDto> StopAsync(Guid vmId, Actor by, CancellationToken ct) => ChangeAsync(vmId, OperationKind.StopVm, DesiredRun.Stopped, by, (vm, _) => MustRun(vm), ct);
+
+    public Task<OperationDto> ForceOffAsync(Guid vmId, Actor by, CancellationToken ct) => ChangeAsync(vmId, OperationKind.ForceOffVm, DesiredRun.Off, by, (vm, _) => MustRun(vm), ct);
+
+    public Task<OperationDto> DeleteAsync(Guid vmId, Actor by, CancellationToken ct) => ChangeAsync(vmId, OperationKind.DeleteVm, DesiredRun.Off, by, (vm, view) =>
+    {
+        if (view.Host.RevokedAt is null && vm.State is VmState.Running or VmState.Starting or VmState.Stopping)
+            throw Refuse("vm-running", $"VM {vm.Name} is {vm.State.ToString().ToLowerInvariant()}.", "Stop it or force it off first.");
+        if (vm.Desired == DesiredRun.Running && vm.State is VmState.Unknown && view.Host.RevokedAt is null && vm.Generation <= view.Host.OfferedGeneration)
+            throw Refuse("vm-running", $"VM {vm.Name} is wanted running, and its host has not said yet whether it does.", "Force it off first.");
+    }, ct);
+
+    /// <summary>One change of an existing VM: checked, written, and handed to its host.</summary>
+    private async Task<OperationDto> ChangeAsync(Guid vmId, OperationKind kind, DesiredRun desired, Actor by, Action<VmRow, HostView> check, CancellationToken ct)
+    {
+        var id = await runner.RunAsync(async (db, changes) =>
+        {
+            var hostId = await db.Vms.Where(v => v.Id == vmId).Select(v => (Guid?)v.HostId).SingleOrDefaultAsync(ct) ?? throw ProblemException.NotFound("VM", vmId);
+            var host = await db.LockHostAsync(hostId, ct) ?? throw ProblemException.NotFound("Host", hostId);
+            var view = await ViewAsync(db, host, ct);
+            var vm = view.Vms.FirstOrDefault(v => v.Id == vmId) ?? throw ProblemException.NotFound("VM", vmId);
+            if (vm.Deleting)
+                throw Refuse("vm-deleting", $"VM {vm.Name} is being deleted.", null);
+            if (host.RevokedAt is { } revoked && kind != OperationKind.DeleteVm)
+                throw Refuse("host-revoked", $"The certificates of {host.Name} were revoked at {revoked:u}.", "Enrol the host again first.");
+            check(vm, view);
+            if (await db.Operations.SingleOrDefaultAsync(o => o.VmId == vmId && o.FinishedAt == null, ct) is { } active)
+                await SupersedeAsync(db, changes, host, active, kind, by, ct);
+            var previous = vm.Desired;
+            vm.Desired = desired;
+            vm.Deleting = kind == OperationKind.DeleteVm;
+            vm.Generation = changes.Want(host);
+            var operation = Begin(db, changes, host, vm, kind, previous, by);
+            // A host that is gone for good, or has never heard of the VM, has nothing to let go of.
+            if (kind == OperationKind.DeleteVm && (host.RevokedAt is not null || await NeverToldAsync(db, vm, host, ct)))
+                await OperationEnding.EndAsync(db, changes, host, db.Operations.Local.Single(o => o.Id == operation), OperationState.Done, null, ct, by);
+            return operation;
+        }, ct);
+        return await operations.GetAsync(id, ct);
+    }
+
+    private static async Task<bool> NeverToldAsync(ControlPlaneContext db, VmRow vm, HostRow host, CancellationToken ct)
+    {
+        var created = await db.Operations.Where(o => o.VmId == vm.Id && o.Kind == OperationKind.CreateVm).Select(o => (long?)o.Generation).SingleOrDefaultAsync(ct);
+        return created > host.OfferedGeneration;
+    }
+
+    /// <summary>Off may follow anything that is under way, a stop may follow a start; all else waits its turn.</summary>
+    private static async Task SupersedeAsync(ControlPlaneContext db, Changes changes, HostRow host, OperationRow active, OperationKind kind, Actor by, CancellationToken ct)
+    {
+        var may = kind switch
+        {
+            OperationKind.ForceOffVm => active.Kind is OperationKind.StartVm or OperationKind.StopVm or OperationKind.CreateVm,
+            OperationKind.StopVm => active.Kind is OperationKind.StartVm or OperationKind.CreateVm,
+            _ => false,
+        };
+        if (!may)
+            throw Refuse("operation-active", $"'{OperationView.Title(active)}' (operation {active.Id:D}) is not over.", "Wait until it ends, cancel it, or force the VM off.");
+        await OperationEnding.EndAsync(db, changes, host, active, OperationState.Cancelled, new ProblemDto("superseded", $"{by.Name} asked for something else.", null, null, null), ct, by);
+    }
+
+    private Guid Begin(ControlPlaneContext db, Changes changes, HostRow host, VmRow vm, OperationKind kind, DesiredRun? previous, Actor by)
+    {
+        var operation = new OperationRow
+        {
+            Id = changes.NewId(), Kind = kind, State = OperationState.Waiting, HostId = host.Id, HostName = host.Name, VmId = vm.Id, VmName = vm.Name, Generation = vm.Generation,
+            RequestedBy = by.Name, CreatedAt = changes.Now, ExpiresAt = changes.Now + options.Value.OperationLimit, PreviousRun = previous,
+        };
+        db.Operations.Add(operation);
+        changes.Announce(ChangeKind.Vm, vm.Id);
+        changes.Announce(ChangeKind.Operation, operation.Id);
+        return operation.Id;
+    }
+
+    private static async Task<HostView> ViewAsync(ControlPlaneContext db, HostRow host, CancellationToken ct)
+    {
+        var devices = await db.Devices.AsNoTracking().Where(d => d.HostId == host.Id).ToListAsync(ct);
+        var vms = await db.Vms.Include(v => v.Devices).Where(v => v.HostId == host.Id).ToListAsync(ct);
+        var changing = await db.Operations.Where(o => o.HostId == host.Id && o.Kind == OperationKind.SetVfs && o.FinishedAt == null).Select(o => o.Device!).ToListAsync(ct);
+        return new HostView(host, devices, await HostDirectory.OwnersAsync(db, host.Id, ct), vms, changing.ToHashSet(StringComparer.Ordinal));
+    }
+
+    private async Task<List<VmDto>> ReadAsync(ControlPlaneContext db, IQueryable<VmRow> vms, CancellationToken ct)
+    {
+        var rows = await vms.AsNoTracking().Include(v => v.Devices.OrderBy(d => d.Position)).OrderBy(v => v.Name).ToListAsync(ct);
+        var hostIds = rows.Select(r => r.HostId).Distinct().ToList();
+        var hosts = await db.Hosts.AsNoTracking().Where(h => hostIds.Contains(h.Id)).ToDictionaryAsync(h => h.Id, h => h.Name, ct);
+        var active = (await db.Operations.Where(o => o.FinishedAt == null && o.VmId != null && hostIds.Contains(o.HostId)).Select(o => new { o.VmId, o.Id }).ToListAsync(ct)).ToLookup(o => o.VmId, o => o.Id);
+        return [.. rows.Select(v => new VmDto(
+            v.Id, v.Name, v.HostId, hosts.GetValueOrDefault(v.HostId, ""), links.IsConnected(v.HostId), v.Vcpus, v.MemoryMib, v.Kernel, v.Initrd, v.CommandLine,
+            [.. v.Devices.Select(d => new VmDeviceDto(d.Address, d.Mac))], v.StopSeconds, v.Desired, v.Deleting, v.Generation, v.State, v.ObservedGeneration, v.ObservedAt, v.Problem, v.Steps,
+            v.ProcessId, v.StartedAt, v.EndReason, v.CreatedAt, active[v.Id].Select(o => (Guid?)o).LastOrDefault()))];
+    }
+
+    private static void MustRun(VmRow vm)
+    {
+        if (vm.Desired != DesiredRun.Running && vm.State is VmState.Stopped or VmState.Failed or VmState.Unknown)
+            throw Refuse("vm-not-running", $"VM {vm.Name} does not run.", null);
+    }
+
+    private static ProblemException Refuse(string code, string detail, string? remedy) => new(ProblemKind.Conflict, code, "Not now.", detail, remedy);
+
+    /// <summary>Two requests at the same moment, on different hosts or replicas: the database's own rules decide, in the same words.</summary>
+    private static async Task<Guid> Guarded(Func<Task<Guid>> change)
+    {
+        try
+        {
+            return await change();
+        }
+        catch (DbUpdateException e) when (e.InnerException is PostgresException { ConstraintName: ControlPlaneContext.VmNameIndex })
+        {
+            throw ProblemException.ForField(ProblemKind.Conflict, "vm-name-taken", "The VM cannot be created.", "name", "Another VM has just taken this name.", "Choose another name.");
+        }
+        catch (DbUpdateException e) when (e.InnerException is PostgresException { ConstraintName: ControlPlaneContext.DeviceOwnerIndex })
+        {
+            throw ProblemException.ForField(ProblemKind.Conflict, "device-owned", "The VM cannot be created.", "devices", "Another VM has just taken one of these VFs.", "Choose another VF.");
+        }
+    }
+}
