@@ -19,9 +19,10 @@ using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Identity;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Scalar.AspNetCore;
@@ -48,7 +49,8 @@ public static class ControlPlaneSetup
         services.AddSingleton<Ports>();
 
         services.AddSingleton<DatabaseServer>();
-        services.AddDbContextFactory<ControlPlaneContext>((provider, o) => DatabaseModel.Use(o, provider.GetRequiredService<DatabaseServer>().Source));
+        services.AddSingleton<IDbContextFactory<ControlPlaneContext>, ContextFactory>();
+        services.AddScoped(provider => provider.GetRequiredService<IDbContextFactory<ControlPlaneContext>>().CreateDbContext());
         services.AddHostedService<DatabaseStartup>();
         services.AddSingleton<ChangeFeed>().AddSingleton<IChangeFeed>(p => p.GetRequiredService<ChangeFeed>());
         services.AddSingleton<WantedSignal>().AddSingleton<ChangeRunner>();
@@ -69,6 +71,7 @@ public static class ControlPlaneSetup
         services.AddSignalR(o => o.MaximumReceiveMessageSize = 128 * 1024).AddMessagePackProtocol();
 
         AddIdentity(services);
+        services.AddAntiforgery();
         services.AddProblemDetails(o => o.CustomizeProblemDetails = ProblemWriter.Complete);
         services.AddExceptionHandler<ProblemWriter>();
         services.Configure<RouteHandlerOptions>(o => o.ThrowOnBadRequest = true);

@@ -95,7 +95,7 @@ public interface IVmService
     /// <summary>Creates a VM. Every field is checked before anything is written.</summary>
     Task<OperationDto> CreateAsync(CreateVmRequest request, Actor by, CancellationToken ct);
 
-    /// <summary>Wants it running. For a VM that failed this is also the retry.</summary>
+    /// <summary>Wants it running. For a VM that failed this is also the retry; one that runs already is left as it is.</summary>
     Task<OperationDto> StartAsync(Guid vmId, Actor by, CancellationToken ct);
 
     /// <summary>Presses the power button, and ends it when its stop time is over.</summary>

@@ -37,6 +37,8 @@ internal sealed partial class CertificateAuthority : IDisposable
         DataFolder.Make(Folder);
         _authority = Load() ?? Make();
         Certificate = X509CertificateLoader.LoadCertificate(_authority.RawData);
+        // Where scripts on this machine look for it.
+        File.WriteAllText(Path.Combine(options.Value.DataFolder, "authority.pem"), Certificate.ExportCertificatePem() + "\n");
         Fingerprint = "sha256:" + Convert.ToHexStringLower(SHA256.HashData(_authority.RawData));
         LogReady(logger, _authority.Subject, Fingerprint);
     }

@@ -11,6 +11,8 @@ namespace Exitless.ControlPlane.Database;
 /// <summary>The database: the one that was named, or a private one that is started here. Ready once <see cref="StartAsync"/> has returned.</summary>
 internal sealed class DatabaseServer(IOptions<ControlPlaneOptions> options, TimeProvider time, ILoggerFactory loggers) : IAsyncDisposable
 {
+    private const string Name = "exitless";
+
     private PrivatePostgres? _private;
     private NpgsqlDataSource? _source;
     private DataFolderLock? _lock;
@@ -31,11 +33,12 @@ internal sealed class DatabaseServer(IOptions<ControlPlaneOptions> options, Time
             // A command that finds no control plane at work starts the server, and stops it again.
             _lock ??= DataFolderLock.TryTake(settings.DataFolder);
             _private = await PrivatePostgres.StartAsync(settings.DataFolder, settings.PostgresBinaries, settings.DurableDatabase, time, loggers.CreateLogger<PrivatePostgres>(), ct);
-            connection = _private.ConnectionString("exitless");
+            await _private.EnsureDatabaseAsync(Name, null, ct);
+            connection = _private.ConnectionString(Name);
         }
         try
         {
-            _source = new NpgsqlDataSourceBuilder(connection) { Name = "exitless" }.UseLoggerFactory(loggers).Build();
+            _source = new NpgsqlDataSourceBuilder(connection) { Name = Name }.UseLoggerFactory(loggers).Build();
         }
         catch (ArgumentException e)
         {

@@ -65,6 +65,19 @@ internal sealed partial class PrivatePostgres
         return server;
     }
 
+    /// <summary>Makes a database when it is not there yet; with a template, as a copy of that one.</summary>
+    public async Task EnsureDatabaseAsync(string name, string? template, CancellationToken ct)
+    {
+        await using var connection = new NpgsqlConnection(ConnectionString("postgres") + ";Pooling=false");
+        await connection.OpenAsync(ct);
+        await using var find = new NpgsqlCommand("SELECT 1 FROM pg_database WHERE datname = $1", connection);
+        find.Parameters.AddWithValue(name);
+        if (await find.ExecuteScalarAsync(ct) is not null)
+            return;
+        await using var make = new NpgsqlCommand($"CREATE DATABASE \"{name}\"{(template is null ? "" : $" TEMPLATE \"{template}\"")}", connection);
+        await make.ExecuteNonQueryAsync(ct);
+    }
+
     /// <summary>Ends every session and stops the server.</summary>
     public async Task StopAsync(CancellationToken ct)
     {

@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Authorization;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using VmState = Exitless.ControlPlane.Api.VmState;
 
 namespace Exitless.ControlPlane.Link;
 
@@ -105,8 +106,14 @@ internal sealed partial class AgentLinkService(
         var host = await db.LockHostAsync(hostId, ct) ?? throw new RpcException(new Status(StatusCode.PermissionDenied, "This host was removed. Enrol it again with a new token."));
         host.Name = hello.HostName.Length is > 0 and <= 253 ? LinkMapping.Clean(hello.HostName) : host.Name;
         host.AgentVersion = LinkMapping.Clean(hello.AgentVersion);
+        var vms = await db.Vms.Where(v => v.HostId == hostId).ToListAsync(ct);
         if (host.BootId.Length > 0 && host.BootId != hello.BootId)
+        {
             changes.Tell(db, "host-booted", EventSeverity.Info, $"{host.Name} has started anew.", (host.Id, host.Name));
+            // What was running is not any more; what is, the host says next.
+            foreach (var vm in vms)
+                (vm.State, vm.ProcessId, vm.StartedAt) = (VmState.Unknown, null, null);
+        }
         host.BootId = LinkMapping.Clean(hello.BootId);
         host.LastSeenAt = changes.Now;
         // An agent that knows more than we do: our database is an older copy. What we want must look newer than what it has.
@@ -114,8 +121,8 @@ internal sealed partial class AgentLinkService(
             host.WantedGeneration = (long)hello.WantedGeneration + 1;
         changes.Tell(db, "host-connected", EventSeverity.Info, $"{host.Name} is connected (agent {host.AgentVersion}).", (host.Id, host.Name));
         changes.Announce(ChangeKind.Host, hostId);
-        foreach (var vm in await db.Vms.Where(v => v.HostId == hostId).Select(v => v.Id).ToListAsync(ct))
-            changes.Announce(ChangeKind.Vm, vm);
+        foreach (var vm in vms)
+            changes.Announce(ChangeKind.Vm, vm.Id);
         return host.Name;
     }, ct);
 

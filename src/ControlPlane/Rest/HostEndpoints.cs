@@ -36,10 +36,10 @@ public static class HostEndpoints
     public static async Task<Ok<IReadOnlyList<DeviceDto>>> ListHostDevices(Guid hostId, IHostDirectory hosts, CancellationToken ct) => TypedResults.Ok(await hosts.ListDevicesAsync(hostId, ct));
 
     /// <summary>Lists the PCI functions of all hosts, or of one.</summary>
-    /// <param name="host">Of this host only.</param>
+    /// <param name="hostId">Of this host only.</param>
     /// <param name="hosts">The hosts.</param>
     /// <param name="ct">Ends with the request.</param>
-    public static async Task<Ok<IReadOnlyList<DeviceDto>>> ListDevices(Guid? host, IHostDirectory hosts, CancellationToken ct) => TypedResults.Ok(await hosts.ListDevicesAsync(host, ct));
+    public static async Task<Ok<IReadOnlyList<DeviceDto>>> ListDevices(Guid? hostId, IHostDirectory hosts, CancellationToken ct) => TypedResults.Ok(await hosts.ListDevicesAsync(hostId, ct));
 
     /// <summary>Gives a PF a number of VFs. None of its VFs may be in use: the kernel removes them all before it makes the new ones.</summary>
     /// <param name="hostId">The host's id.</param>

@@ -19,14 +19,14 @@ public static class OperationEndpoints
     }
 
     /// <summary>Lists operations, the newest first.</summary>
-    /// <param name="host">Of this host only.</param>
-    /// <param name="vm">Of this VM only.</param>
+    /// <param name="hostId">Of this host only.</param>
+    /// <param name="vmId">Of this VM only.</param>
     /// <param name="active">True: unfinished only; false: finished only.</param>
     /// <param name="limit">At most this many, 1 to 1000; default 100.</param>
     /// <param name="operations">The operations.</param>
     /// <param name="ct">Ends with the request.</param>
-    public static async Task<Ok<IReadOnlyList<OperationDto>>> ListOperations(Guid? host, Guid? vm, bool? active, int? limit, IOperationLog operations, CancellationToken ct) =>
-        TypedResults.Ok(await operations.ListAsync(new OperationFilter(host, vm, active, limit ?? 100), ct));
+    public static async Task<Ok<IReadOnlyList<OperationDto>>> ListOperations(Guid? hostId, Guid? vmId, bool? active, int? limit, IOperationLog operations, CancellationToken ct) =>
+        TypedResults.Ok(await operations.ListAsync(new OperationFilter(hostId, vmId, active, limit ?? 100), ct));
 
     /// <summary>Shows one operation, at once or as soon as it has ended.</summary>
     /// <param name="operationId">The operation's id.</param>
@@ -47,12 +47,12 @@ public static class OperationEndpoints
         TypedResults.Ok(await operations.CancelAsync(operationId, Actor.From(context.User), context.RequestAborted));
 
     /// <summary>Lists events, the newest first.</summary>
-    /// <param name="host">About this host only.</param>
-    /// <param name="vm">About this VM only.</param>
+    /// <param name="hostId">About this host only.</param>
+    /// <param name="vmId">About this VM only.</param>
     /// <param name="before">Older than this event only: the last id of the page before.</param>
     /// <param name="limit">At most this many, 1 to 1000; default 100.</param>
     /// <param name="events">The events.</param>
     /// <param name="ct">Ends with the request.</param>
-    public static async Task<Ok<IReadOnlyList<EventDto>>> ListEvents(Guid? host, Guid? vm, Guid? before, int? limit, IEventLog events, CancellationToken ct) =>
-        TypedResults.Ok(await events.ListAsync(new EventFilter(host, vm, before, limit ?? 100), ct));
+    public static async Task<Ok<IReadOnlyList<EventDto>>> ListEvents(Guid? hostId, Guid? vmId, Guid? before, int? limit, IEventLog events, CancellationToken ct) =>
+        TypedResults.Ok(await events.ListAsync(new EventFilter(hostId, vmId, before, limit ?? 100), ct));
 }

@@ -25,10 +25,10 @@ public static class VmEndpoints
     }
 
     /// <summary>Lists the VMs, by name.</summary>
-    /// <param name="host">Of this host only.</param>
+    /// <param name="hostId">Of this host only.</param>
     /// <param name="vms">The VMs.</param>
     /// <param name="ct">Ends with the request.</param>
-    public static async Task<Ok<IReadOnlyList<VmDto>>> ListVms(Guid? host, IVmService vms, CancellationToken ct) => TypedResults.Ok(await vms.ListAsync(host, ct));
+    public static async Task<Ok<IReadOnlyList<VmDto>>> ListVms(Guid? hostId, IVmService vms, CancellationToken ct) => TypedResults.Ok(await vms.ListAsync(hostId, ct));
 
     /// <summary>Shows one VM: what is wanted of it, and what its host reports.</summary>
     /// <param name="vmId">The VM's id.</param>

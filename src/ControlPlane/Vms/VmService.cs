@@ -72,8 +72,6 @@ internal sealed class VmService(
 
     public Task<OperationDto> StartAsync(Guid vmId, Actor by, CancellationToken ct) => ChangeAsync(vmId, OperationKind.StartVm, DesiredRun.Running, by, (vm, view) =>
     {
-        if (vm is { Desired: DesiredRun.Running, State: VmState.Running })
-            throw Refuse("vm-running", $"VM {vm.Name} runs already.", null);
         var mistakes = new Mistakes();
         VmRules.CheckStart(vm.Name, vm.Id, vm.MemoryMib, vm.Devices.Count > 0, view, mistakes);
         mistakes.Throw("vm-cannot-start", "The VM cannot be started.");
@@ -105,15 +103,20 @@ internal sealed class VmService(
             if (host.RevokedAt is { } revoked && kind != OperationKind.DeleteVm)
                 throw Refuse("host-revoked", $"The certificates of {host.Name} were revoked at {revoked:u}.", "Enrol the host again first.");
             check(vm, view);
-            if (await db.Operations.SingleOrDefaultAsync(o => o.VmId == vmId && o.FinishedAt == null, ct) is { } active)
+            var active = await db.Operations.SingleOrDefaultAsync(o => o.VmId == vmId && o.FinishedAt == null, ct);
+            // To start what is being started is to wait for the same thing.
+            if (active is not null && kind == OperationKind.StartVm && vm.Desired == DesiredRun.Running)
+                return active.Id;
+            if (active is not null)
                 await SupersedeAsync(db, changes, host, active, kind, by, ct);
             var previous = vm.Desired;
+            var met = kind == OperationKind.StartVm && vm is { Desired: DesiredRun.Running, State: VmState.Running };
             vm.Desired = desired;
             vm.Deleting = kind == OperationKind.DeleteVm;
-            vm.Generation = changes.Want(host);
+            vm.Generation = met ? vm.Generation : changes.Want(host);
             var operation = Begin(db, changes, host, vm, kind, previous, by);
-            // A host that is gone for good, or has never heard of the VM, has nothing to let go of.
-            if (kind == OperationKind.DeleteVm && (host.RevokedAt is not null || await NeverToldAsync(db, vm, host, ct)))
+            // It runs already; or it shall go, and its host is gone for good or has never heard of it.
+            if (met || (kind == OperationKind.DeleteVm && (host.RevokedAt is not null || await NeverToldAsync(db, vm, host, ct))))
                 await OperationEnding.EndAsync(db, changes, host, db.Operations.Local.Single(o => o.Id == operation), OperationState.Done, null, ct, by);
             return operation;
         }, ct);

@@ -76,7 +76,7 @@ public sealed class RestClient : IDisposable
             var now = await GetAsync($"api/v1/operations/{id}?wait=10", cancellation);
             switch (now.GetProperty("state").GetString())
             {
-                case "succeeded":
+                case "done":
                     return now;
                 case "failed" or "cancelled":
                     throw RestProblemException.OfOperation(what, now);
