@@ -33,6 +33,7 @@ test("time marks stand on whole steps and fit the width", () => {
   const marks = timeMarks([from, from + 900_000], 700);
   assert.ok(marks.length <= 9 && marks.length >= 5);
   assert.ok(marks.every(at => at % 120_000 === 0));
+  assert.ok(marks.at(-1) <= from + 900_000 * (1 - 28 / 700), "the last label has room");
   assert.ok(timeMarks([from, from + 60_000], 700).every(at => at % 10_000 === 0));
 });
 

@@ -12,12 +12,14 @@ export function roundUp(max) {
 
 const marksEvery = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600].map(seconds => seconds * 1000);
 const markWidth = 84;
+const halfLabel = 28;
 
-/** Round times for the axis: as many as fit the width, on whole steps of the viewer's clock. */
+/** Round times for the axis: as many as fit the width, on whole steps of the viewer's clock; none so near the right end that its label would be cut. */
 export function timeMarks([from, to], width) {
   const most = Math.max(1, Math.floor(width / markWidth));
   const step = marksEvery.find(every => (to - from) / every <= most) ?? marksEvery.at(-1);
   const marks = [];
-  for (let at = Math.ceil(from / step) * step; at <= to; at += step) marks.push(at);
+  const last = to - (to - from) * halfLabel / width;
+  for (let at = Math.ceil(from / step) * step; at <= last; at += step) marks.push(at);
   return marks;
 }
