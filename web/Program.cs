@@ -12,9 +12,11 @@ internal static class Program
     {
         var builder = WebApplication.CreateBuilder(args);
         builder.AddControlPlane(args);
+        builder.Services.AddDashboard();
         var app = builder.Build();
         app.UseControlPlane();
         app.MapControlPlane();
+        app.MapDashboard();
         return app;
     }
 }
