@@ -115,6 +115,8 @@ public sealed class LabHost : IAsyncDisposable
     /// <summary>Ends the host through QEMU's own door; kills it when that takes more than ten seconds. A second call does nothing.</summary>
     public async Task StopAsync()
     {
+        if (Volatile.Read(ref _cleaned) != 0)
+            return;
         if (!_qemu.HasExited)
         {
             using var limit = new CancellationTokenSource(QuitLimit, _time);
@@ -135,6 +137,8 @@ public sealed class LabHost : IAsyncDisposable
     /// <summary>Ends the host at once, as a power cut would. A second call does nothing.</summary>
     public async Task KillAsync()
     {
+        if (Volatile.Read(ref _cleaned) != 0)
+            return;
         if (!_qemu.HasExited)
             _qemu.Kill();
         await _qemu.WaitForExitAsync();
@@ -156,18 +160,10 @@ public sealed class LabHost : IAsyncDisposable
         using var either = CancellationTokenSource.CreateLinkedTokenSource(bounded.Token, cancel);
         try
         {
-            // The pid file is written when the sockets listen.
-            using (var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50), _time))
-            {
-                while (!File.Exists(_folder.ProcessId) && !_qemu.HasExited)
-                    await timer.WaitForNextTickAsync(either.Token);
-            }
-            var ended = _qemu.WaitForExitAsync(either.Token);
-            var ready = _qemu.HasExited ? Task.CompletedTask : _shell.WaitUntilReadyAsync(either.Token);
-            if (await Task.WhenAny(ended, ready) == ready && !_qemu.HasExited)
-                await ready;
-            else
+            var first = await Task.WhenAny(_qemu.WaitForExitAsync(either.Token), GreetAsync(either.Token));
+            if (_qemu.HasExited)
                 throw await EndedAsync();
+            await first;
         }
         catch (OperationCanceledException e) when (bounded.IsCancellationRequested && !cancel.IsCancellationRequested)
         {
@@ -176,6 +172,24 @@ public sealed class LabHost : IAsyncDisposable
         catch (Exception e) when (e is SocketException or IOException or LabException && _qemu.HasExited)
         {
             throw await EndedAsync(e);
+        }
+    }
+
+    // QEMU makes its sockets some time after its start, and makes them before it listens.
+    private async Task GreetAsync(CancellationToken cancel)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50), _time);
+        while (true)
+        {
+            try
+            {
+                await _shell.WaitUntilReadyAsync(cancel);
+                return;
+            }
+            catch (SocketException) when (!_qemu.HasExited)
+            {
+                await timer.WaitForNextTickAsync(cancel);
+            }
         }
     }
 

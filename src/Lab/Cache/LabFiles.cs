@@ -6,18 +6,28 @@ namespace Exitless.Lab.Cache;
 /// <summary>What <c>prepare</c> made: paths inside the cache, and the packages they came from with their versions.</summary>
 /// <param name="Recipe">Number of the recipe that unpacked the files; another number means unpack again.</param>
 /// <param name="Qemu">Folder of the unpacked QEMU packages.</param>
-/// <param name="Kernel">The kernel image (bzImage).</param>
+/// <param name="Linux">Folder of the unpacked kernel package.</param>
 /// <param name="KernelRelease">The kernel's release, as <c>uname -r</c> shows it.</param>
-/// <param name="Modules">Folder of the kernel's modules (<c>lib/modules/RELEASE</c>).</param>
-/// <param name="Busybox">The static busybox.</param>
+/// <param name="Commands">Folder of the unpacked static busybox.</param>
 /// <param name="Libraries">Folder of shared libraries the machine itself lacks; may be empty.</param>
 /// <param name="Packages">Package name to version.</param>
 internal sealed record LabFiles(
-    int Recipe, string Qemu, string Kernel, string KernelRelease, string Modules, string Busybox, string Libraries,
-    IReadOnlyDictionary<string, string> Packages)
+    int Recipe, string Qemu, string Linux, string KernelRelease, string Commands, string Libraries, IReadOnlyDictionary<string, string> Packages)
 {
     /// <summary>Raised when the layout of the cache changes.</summary>
-    public const int CurrentRecipe = 1;
+    public const int CurrentRecipe = 2;
+
+    /// <summary>The kernel image (bzImage).</summary>
+    [JsonIgnore]
+    public string Kernel => Path.Combine(Linux, "boot", "vmlinuz-" + KernelRelease);
+
+    /// <summary>The kernel's modules (<c>lib/modules/RELEASE</c>); packages of a merged /usr have them under it.</summary>
+    [JsonIgnore]
+    public string Modules => FirstThere(Path.Combine(Linux, "lib/modules", KernelRelease), Path.Combine(Linux, "usr/lib/modules", KernelRelease));
+
+    /// <summary>The static busybox.</summary>
+    [JsonIgnore]
+    public string Busybox => FirstThere(Path.Combine(Commands, "bin/busybox"), Path.Combine(Commands, "usr/bin/busybox"));
 
     /// <summary>Reads the stamp of an earlier <c>prepare</c>; null where there is none that still holds.</summary>
     public static LabFiles? Read(string cache)
@@ -46,6 +56,8 @@ internal sealed record LabFiles(
         File.WriteAllText(part, JsonSerializer.Serialize(this, LabFilesJson.Default.LabFiles));
         File.Move(part, Stamp(cache), overwrite: true);
     }
+
+    private static string FirstThere(string first, string second) => Path.Exists(first) || !Path.Exists(second) ? first : second;
 
     private static string Stamp(string cache) => Path.Combine(cache, "lab.json");
 }

@@ -23,7 +23,18 @@ internal static partial class Preparation
             return made;
         var files = await FillAsync(cache, progress, cancel);
         files.Write(cache);
+        RemoveOthers(files);
         return files;
+    }
+
+    // Older versions, and what an interrupted run left. A host that runs has its files open and does not need their names.
+    private static void RemoveOthers(LabFiles files)
+    {
+        foreach (var kept in (string[])[files.Qemu, files.Linux, files.Commands, files.Libraries])
+        {
+            foreach (var other in Directory.GetDirectories(Path.GetDirectoryName(kept)!).Where(f => f != kept))
+                Directory.Delete(other, recursive: true);
+        }
     }
 
     private static async Task<LabFiles> FillAsync(string cache, Action<string> progress, CancellationToken cancel)
@@ -45,10 +56,7 @@ internal static partial class Preparation
         await CheckQemuAsync(qemu, cancel);
 
         var image = Directory.GetFiles(Path.Combine(linux, "boot"), "vmlinuz-*").Single();
-        var kernelRelease = Path.GetFileName(image)["vmlinuz-".Length..];
-        string[] trees = [Path.Combine(linux, "lib/modules", kernelRelease), Path.Combine(linux, "usr/lib/modules", kernelRelease)];
-        return new LabFiles(LabFiles.CurrentRecipe, qemu, image, kernelRelease, trees.First(Directory.Exists),
-            BusyboxIn(busybox), libraries, packages);
+        return new LabFiles(LabFiles.CurrentRecipe, qemu, linux, Path.GetFileName(image)["vmlinuz-".Length..], busybox, libraries, packages);
 
         async Task<AptPackage> NewestAsync(string name)
             => (await apt.FindAsync($"^{Regex.Escape(name)}$", cancel)).MaxBy(p => p.Version)
@@ -89,9 +97,6 @@ internal static partial class Preparation
         Directory.Move(part, folder);
         return folder;
     }
-
-    private static string BusyboxIn(string folder)
-        => ((string[])["bin/busybox", "usr/bin/busybox"]).Select(p => Path.Combine(folder, p)).First(File.Exists);
 
     private static async Task CheckQemuAsync(string qemu, CancellationToken cancel)
     {
