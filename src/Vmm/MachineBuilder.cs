@@ -22,7 +22,7 @@ internal static class MachineBuilder
     {
         CheckConfig(config);
         var kernel = BzImage.Read(descriptors.Kernel);
-        var plan = BootPlan.Make(kernel, descriptors.Initrd is null ? 0 : Files.Size(descriptors.Initrd), config.CommandLine, (ulong)config.MemoryBytes);
+        var plan = BootPlan.Make(kernel, descriptors.Initrd is null ? null : new BootFile(descriptors.Initrd, "initrd").Length(), config.CommandLine, (ulong)config.MemoryBytes);
         var kvm = new KvmSystem(descriptors.Kvm);
         var cpuid = kvm.SupportedCpuid();
         var addressEnd = 1UL << GuestCpuid.PhysicalAddressBits(cpuid);

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
-using Exitless.Linux;
+using System.Numerics;
 using Exitless.Vmm.Control;
+using Exitless.Vmm.Memory;
 using Microsoft.Win32.SafeHandles;
 
 namespace Exitless.Vmm.Boot;
@@ -11,21 +12,26 @@ internal sealed class BzImage
     /// <summary>Where the header begins, in the file and in the zero page alike.</summary>
     public const int HeaderOffset = 0x1f1;
 
+    /// <summary>How much of the file <see cref="Parse"/> wants to see; a shorter file is given whole.</summary>
+    public const int HeadBytes = 4096;
+
     private const int SectorBytes = 512;
-    private const int FirstBytes = 4096;
+    private const int ParagraphBytes = 16;
+    private const int SignatureOffset = 0x1fe, MagicOffset = 0x202;
+    /// <summary>The end of init_size, the last field that is read here.</summary>
+    private const int HeaderEndLeast = 0x264;
+    /// <summary>In the zero page other fields begin here.</summary>
+    private const int HeaderEndMost = 0x290;
     /// <summary>2.12 is the first protocol whose header tells of the 64-bit entry (xloadflags).</summary>
     private const ushort OldestProtocol = 0x20c;
     private const ushort Kernel64 = 1;
 
-    private BzImage(SafeFileHandle file, byte[] header, long payloadOffset, long payloadBytes)
+    private BzImage(byte[] header, long payloadOffset, long payloadBytes)
     {
-        File = file;
         Header = header;
         PayloadOffset = payloadOffset;
         PayloadBytes = payloadBytes;
     }
-
-    public SafeFileHandle File { get; }
 
     /// <summary>The setup header as it is in the file, from <see cref="HeaderOffset"/> on.</summary>
     public byte[] Header { get; }
@@ -33,60 +39,90 @@ internal sealed class BzImage
     /// <summary>Where the protected-mode kernel begins in the file.</summary>
     public long PayloadOffset { get; }
 
+    /// <summary>Its size as the header gives it; behind it a file may carry a signature.</summary>
     public long PayloadBytes { get; }
 
-    /// <summary>Where it likes to be.</summary>
-    public ulong PreferredAddress => BinaryPrimitives.ReadUInt64LittleEndian(Header.AsSpan(0x258 - HeaderOffset));
+    /// <summary>Where it is loaded: where it likes to be or, if it likes to be below 1 MiB and can move, the next place that suits it.</summary>
+    public ulong LoadAddress => PreferredAddress >= MemoryMap.OneMebibyte ? PreferredAddress : Math.Max(Alignment, MemoryMap.OneMebibyte);
 
     /// <summary>How much memory it needs from there until it can read the memory map.</summary>
-    public ulong InitBytes => BinaryPrimitives.ReadUInt32LittleEndian(Header.AsSpan(0x260 - HeaderOffset));
+    public ulong InitBytes => Math.Max(U32(0x260), (ulong)PayloadBytes);
 
     /// <summary>The longest command line, without the final zero.</summary>
-    public int CommandLineLimit => (int)Math.Min(BinaryPrimitives.ReadUInt32LittleEndian(Header.AsSpan(0x238 - HeaderOffset)), 0xffff);
+    public int CommandLineLimit => (int)Math.Min(U32(0x238), 0xffff);
 
     /// <summary>The highest address that an initrd's last byte may have.</summary>
-    public ulong InitrdLimit => BinaryPrimitives.ReadUInt32LittleEndian(Header.AsSpan(0x22c - HeaderOffset));
+    public ulong InitrdLimit => U32(0x22c);
+
+    private ulong PreferredAddress => BinaryPrimitives.ReadUInt64LittleEndian(Header.AsSpan(0x258 - HeaderOffset));
+
+    private uint Alignment => U32(0x230);
+
+    private bool IsRelocatable => Header[0x234 - HeaderOffset] != 0;
 
     /// <summary>Reads and checks the header.</summary>
-    /// <exception cref="VmmProblemException">kernel-not-bzimage, kernel-too-old-protocol, kernel-not-64-bit.</exception>
+    /// <exception cref="VmmProblemException">kernel-unreadable, kernel-not-bzimage, kernel-protocol-too-old, kernel-not-64-bit, kernel-truncated.</exception>
     public static BzImage Read(SafeFileHandle file)
     {
-        long size;
-        var first = new byte[FirstBytes];
-        int count;
-        try
-        {
-            size = Files.Size(file);
-            count = Files.ReadAt(file, first, 0);
-        }
-        catch (LinuxException e)
-        {
-            throw NotBzImage($"It cannot be read: {e.Message}.");
-        }
-        if (count < FirstBytes)
-            throw NotBzImage($"It has {size:#,0} bytes; a kernel's header alone has {FirstBytes:#,0}.");
-        if (BinaryPrimitives.ReadUInt16LittleEndian(first.AsSpan(0x1fe)) != 0xaa55 || !first.AsSpan(0x202, 4).SequenceEqual("HdrS"u8))
-            throw NotBzImage(first.AsSpan(0, 4).SequenceEqual("\x7f"u8) || first.AsSpan(1, 3).SequenceEqual("ELF"u8) ? "It is an ELF file (an uncompressed vmlinux, perhaps)." : "It lacks the signatures 0xAA55 at 0x1FE and HdrS at 0x202.");
-        var protocol = BinaryPrimitives.ReadUInt16LittleEndian(first.AsSpan(0x206));
+        var kernel = new BootFile(file, "kernel");
+        var length = kernel.Length();
+        var head = new byte[HeadBytes];
+        return Parse(head.AsSpan(0, kernel.ReadHead(head)), length);
+    }
+
+    /// <summary>Checks the header in a file's first bytes.</summary>
+    /// <param name="head">The first <see cref="HeadBytes"/>, or all of a shorter file.</param>
+    /// <param name="fileBytes">The size of the whole file.</param>
+    /// <exception cref="VmmProblemException">kernel-not-bzimage, kernel-protocol-too-old, kernel-not-64-bit, kernel-truncated.</exception>
+    public static BzImage Parse(ReadOnlySpan<byte> head, long fileBytes)
+    {
+        if (head.Length < SignatureOffset + 2 || BinaryPrimitives.ReadUInt16LittleEndian(head[SignatureOffset..]) != 0xaa55)
+            throw NotBzImage(WhatElse(head));
+        if (head.Length < MagicOffset + 4 || !head.Slice(MagicOffset, 4).SequenceEqual("HdrS"u8))
+            throw NotBzImage("It has a boot sector, but no Linux setup header (HdrS at 0x202).");
+        if (head.Length < HeaderEndMost)
+            throw Truncated(fileBytes, HeaderEndMost);
+        var protocol = BinaryPrimitives.ReadUInt16LittleEndian(head[0x206..]);
         if (protocol < OldestProtocol)
         {
-            throw new VmmProblemException("kernel-too-old-protocol", "The kernel is too old.",
+            throw new VmmProblemException("kernel-protocol-too-old", "The kernel is too old.",
                 $"It speaks boot protocol {protocol >> 8}.{protocol & 0xff:00}; {OldestProtocol >> 8}.{OldestProtocol & 0xff:00} (Linux 3.8) or later is needed.", "Choose a newer kernel.", "kernel");
         }
-        if ((BinaryPrimitives.ReadUInt16LittleEndian(first.AsSpan(0x236)) & Kernel64) == 0)
+        if ((BinaryPrimitives.ReadUInt16LittleEndian(head[0x236..]) & Kernel64) == 0)
             throw new VmmProblemException("kernel-not-64-bit", "The kernel has no 64-bit entry.", "Its header does not have XLF_KERNEL_64.", "Choose an x86-64 kernel.", "kernel");
-        if ((first[0x211] & 1) == 0)
+        if ((head[0x211] & 1) == 0)
             throw NotBzImage("It is a zImage, which loads below 1 MiB.");
-        var sectors = first[HeaderOffset] == 0 ? 4 : first[HeaderOffset];
-        var payload = (sectors + 1L) * SectorBytes;
-        if (payload >= size)
-            throw NotBzImage($"It ends at {size:#,0} bytes, before its protected-mode part at {payload:#,0}.");
-        var headerEnd = 0x202 + first[0x201];
-        if (headerEnd < 0x264)
-            throw NotBzImage($"Its header ends at 0x{headerEnd:x}; protocol 2.12 has 0x264.");
-        return new BzImage(file, first[HeaderOffset..headerEnd], payload, size - payload);
+        var headerEnd = MagicOffset + head[0x201];
+        if (headerEnd < HeaderEndLeast)
+            throw NotBzImage($"Its header ends at 0x{headerEnd:x}; init_size ends at 0x{HeaderEndLeast:x}.");
+
+        var sectors = head[HeaderOffset] == 0 ? 4 : head[HeaderOffset];
+        var payloadOffset = (sectors + 1L) * SectorBytes;
+        var payloadBytes = (long)BinaryPrimitives.ReadUInt32LittleEndian(head[0x1f4..]) * ParagraphBytes;
+        if (payloadBytes == 0)
+            throw NotBzImage("Its header says that its protected-mode part is empty.");
+        if (fileBytes < payloadOffset + payloadBytes)
+            throw Truncated(fileBytes, payloadOffset + payloadBytes);
+        var image = new BzImage(head[HeaderOffset..Math.Min(headerEnd, HeaderEndMost)].ToArray(), payloadOffset, payloadBytes);
+        if (image.IsRelocatable ? !BitOperations.IsPow2(image.Alignment) : image.PreferredAddress < MemoryMap.OneMebibyte)
+            throw NotBzImage($"Its header gives no usable load address (preferred 0x{image.PreferredAddress:x}, alignment 0x{image.Alignment:x}).");
+        return image;
+    }
+
+    private static string WhatElse(ReadOnlySpan<byte> head)
+    {
+        if (head.IsEmpty)
+            return "It is empty.";
+        if (head.StartsWith("\u007fELF"u8))
+            return "It is an ELF file (an uncompressed vmlinux, perhaps).";
+        return head.StartsWith((ReadOnlySpan<byte>)[0x1f, 0x8b]) ? "It is a gzip file." : "It lacks a boot sector's signature, 0xAA55 at 0x1FE.";
     }
 
     private static VmmProblemException NotBzImage(string detail) =>
         new("kernel-not-bzimage", "The kernel's file is not a Linux bzImage.", detail, "Choose a distribution's vmlinuz, or arch/x86/boot/bzImage of a build.", "kernel");
+
+    private static VmmProblemException Truncated(long actual, long needed) =>
+        new("kernel-truncated", "The kernel's file is incomplete.", $"It has {actual:#,0} bytes; its header promises {needed:#,0}.", "Copy it again.", "kernel");
+
+    private uint U32(int offset) => BinaryPrimitives.ReadUInt32LittleEndian(Header.AsSpan(offset - HeaderOffset));
 }

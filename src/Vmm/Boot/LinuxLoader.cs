@@ -11,11 +11,12 @@ internal static class LinuxLoader
 
     /// <summary>Loads kernel, initrd, command line, ACPI tables, boot parameters, GDT and page tables.</summary>
     /// <returns>The kernel's 64-bit entry.</returns>
+    /// <exception cref="VmmProblemException">A file cannot be read any more, see <see cref="BootFile.Load"/>.</exception>
     public static ulong Load(GuestMemory memory, BzImage kernel, VmmDescriptors descriptors, BootPlan plan, AcpiTables acpi)
     {
-        memory.Load(kernel.File, kernel.PayloadOffset, plan.KernelAddress, kernel.PayloadBytes);
+        new BootFile(descriptors.Kernel, "kernel").Load(memory, kernel.PayloadOffset, plan.KernelAddress, kernel.PayloadBytes);
         if (plan.InitrdBytes > 0)
-            memory.Load(descriptors.Initrd!, 0, plan.InitrdAddress, (long)plan.InitrdBytes);
+            new BootFile(descriptors.Initrd!, "initrd").Load(memory, 0, plan.InitrdAddress, (long)plan.InitrdBytes);
         plan.CommandLine.CopyTo(memory.Slice(MemoryMap.CommandLine, plan.CommandLine.Length));
         acpi.Image.CopyTo(memory.Slice(MemoryMap.AcpiTables, acpi.Image.Length));
         ZeroPage.Fill(memory.Slice(MemoryMap.ZeroPage, ZeroPage.Bytes), kernel.Header, plan, memory.Ranges, MemoryMap.AcpiTables);

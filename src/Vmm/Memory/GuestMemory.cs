@@ -1,4 +1,5 @@
 using Exitless.Linux;
+using Exitless.Vmm.Control;
 using Exitless.Vmm.Kvm;
 using Microsoft.Win32.SafeHandles;
 
@@ -22,18 +23,23 @@ internal sealed unsafe class GuestMemory : IDisposable
     private readonly Mapping _mapping;
     private readonly List<RamRange> _ranges = [];
 
+    /// <summary>Reserves a memory file and address space; the kernel gives pages when they are touched first.</summary>
+    /// <exception cref="VmmProblemException">memory-not-available: the kernel refuses a mapping of that size.</exception>
     public GuestMemory(ulong bytes)
     {
-        _file = MemoryFile.Create(FileName, (long)bytes);
+        SafeFileHandle? file = null;
         try
         {
-            _mapping = Mapping.Share(_file, 0, bytes);
+            file = MemoryFile.Create(FileName, (long)bytes);
+            _mapping = Mapping.Share(file, 0, bytes);
         }
-        catch
+        catch (LinuxException e)
         {
-            _file.Dispose();
-            throw;
+            file?.Dispose();
+            throw new VmmProblemException("memory-not-available", "The host cannot reserve the VM's memory.", $"{bytes:#,0} bytes were asked for: {e.Message}.",
+                "Give the VM less memory, or raise the limit of address space (RLIMIT_AS) of its process.", "memoryBytes", e);
         }
+        _file = file;
         _mapping.AdviseForGuestMemory();
         var low = Math.Min(bytes, MemoryMap.PciHole);
         _ranges.Add(new RamRange(0, low, _mapping.Address));
