@@ -45,11 +45,10 @@ internal static class AcpiResource
         return bytes;
     }
 
-    /// <summary>As <see cref="Memory32"/>, prefetchable, anywhere.</summary>
+    /// <summary>As <see cref="Memory32"/>, anywhere. Not prefetchable: the only kind of window in which Linux leaves BARs of both kinds.</summary>
     public static byte[] Memory64(ulong start, ulong end)
     {
-        const byte readWritePrefetchable = 7;
-        var bytes = Range(0x8a, 43, 0, readWritePrefetchable, sizeof(ulong));
+        var bytes = Range(0x8a, 43, 0, 1, sizeof(ulong));
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(14), start);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(22), end - 1);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(38), end - start);

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Exitless.Vmm.Control;
 using Exitless.Vmm.Devices;
 using Exitless.Vmm.Memory;
 
@@ -10,6 +11,10 @@ internal sealed class AcpiTables
     private const int HeaderBytes = 36;
     private readonly List<byte> _image = [];
 
+    /// <summary>Makes the tables.</summary>
+    /// <param name="vcpus">How many vCPUs; their APIC ids count from 0.</param>
+    /// <param name="mmio64">The window for BARs above 4 GiB; null for none.</param>
+    /// <exception cref="VmmProblemException">too-many-vcpus: the tables outgrow their area.</exception>
     public AcpiTables(int vcpus, (ulong Start, ulong End)? mmio64)
     {
         _image.AddRange(new byte[64]);
@@ -22,7 +27,10 @@ internal sealed class AcpiTables
         Image = [.. _image];
         Rsdp(Image, xsdt);
         if (MemoryMap.AcpiTables + (ulong)Image.Length > MemoryMap.AcpiTablesEnd)
-            throw new InvalidOperationException($"The ACPI tables of {vcpus} vCPUs have {Image.Length:#,0} bytes; there is room for {MemoryMap.AcpiTablesEnd - MemoryMap.AcpiTables:#,0}.");
+        {
+            throw new VmmProblemException("too-many-vcpus", "The VM has too many vCPUs.",
+                $"The ACPI tables of {vcpus:#,0} vCPUs have {Image.Length:#,0} bytes; there is room for {MemoryMap.AcpiTablesEnd - MemoryMap.AcpiTables:#,0}.", "Give the VM fewer vCPUs.", "vcpus");
+        }
     }
 
     /// <summary>The bytes, for <see cref="MemoryMap.AcpiTables"/>.</summary>

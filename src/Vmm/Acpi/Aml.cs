@@ -51,17 +51,21 @@ internal static class Aml
         return [0x11, .. Package([.. Integer((ulong)all.Length), .. all])];
     }
 
-    /// <summary>A package length (section 20.2.4) and what it covers; the length counts itself.</summary>
-    private static byte[] Package(byte[] body)
+    private static byte[] Package(byte[] body) => [.. PackageLength(body.Length), .. body];
+
+    /// <summary>A package length (section 20.2.4) for so many bytes behind it; the length, of 1 to 4 bytes, counts itself.</summary>
+    internal static byte[] PackageLength(int content)
     {
-        var length = body.Length + 1;
-        if (length < 0x40)
-            return [(byte)length, .. body];
-        length = body.Length + 2;
-        if (length < 1 << 12)
-            return [(byte)(0x40 | (length & 0xf)), (byte)(length >> 4), .. body];
-        length = body.Length + 3;
-        return [(byte)(0x80 | (length & 0xf)), (byte)(length >> 4), (byte)(length >> 12), .. body];
+        if (content + 1 < 1 << 6)
+            return [(byte)(content + 1)];
+        var bytes = content + 2 < 1 << 12 ? 2 : content + 3 < 1 << 20 ? 3 : 4;
+        var length = content + bytes;
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(length, 1 << 28, nameof(content));
+        var encoded = new byte[bytes];
+        encoded[0] = (byte)(((bytes - 1) << 6) | (length & 0xf));
+        for (var i = 1; i < bytes; i++)
+            encoded[i] = (byte)(length >> (4 + (8 * (i - 1))));
+        return encoded;
     }
 
     /// <summary>Four-letter names, with a root prefix and dots where there are more (section 20.2.2).</summary>
