@@ -63,7 +63,7 @@ internal static class MachineBuilder
             throw new VmmProblemException("device-twice", "A device is assigned twice.", $"{twice.Key} is in the list {twice.Count()} times.", "Name it once.", "devices");
     }
 
-    private static void CheckAddresses(VmConfig config, ulong addressEnd)
+    internal static void CheckAddresses(VmConfig config, ulong addressEnd)
     {
         var end = (ulong)config.MemoryBytes <= MemoryMap.PciHole ? MemoryMap.FourGibibytes : (ulong)config.MemoryBytes + MemoryMap.FourGibibytes - MemoryMap.PciHole;
         if (end > addressEnd)
