@@ -4,7 +4,8 @@ namespace Exitless.Vmm.Devices;
 
 /// <summary>
 /// A 16550A (National Semiconductor PC16550D data sheet) whose line is infinitely fast: what the guest sends is in the console ring at once.
-/// Its interrupt is edge-triggered (ISA), so every new cause raises an edge.
+/// Its interrupt is edge-triggered (ISA): each new cause raises one edge, and a guest that reads IIR until nothing is pending misses none.
+/// All registers are bytes; a wider access touches one after the other.
 /// </summary>
 internal sealed class SerialPort(ConsoleRing output, EventFd interrupt) : IPortDevice
 {
@@ -13,8 +14,9 @@ internal sealed class SerialPort(ConsoleRing output, EventFd interrupt) : IPortD
 
     public const int Ports = 8;
 
-    private const byte ReceivedAvailable = 1, TransmitterEmpty = 2;
-    private const byte LineDataReady = 1, LineTransmitterIdle = 0x60;
+    private const byte ReceivedAvailable = 1, TransmitterEmpty = 2, LineStatusChanged = 4, AllInterrupts = 0xf;
+    private const byte IdentifyNothing = 1, IdentifyTransmitter = 2, IdentifyReceived = 4, IdentifyLineStatus = 6, IdentifyFifo = 0xc0;
+    private const byte LineDataReady = 1, LineOverrun = 2, LineTransmitterIdle = 0x60;
     private const byte DivisorAccess = 0x80, Loopback = 0x10;
     private const byte ModemIdle = 0xb0;
 
@@ -29,8 +31,11 @@ internal sealed class SerialPort(ConsoleRing output, EventFd interrupt) : IPortD
     private ushort _divisor = 1;
     private bool _fifo;
     private bool _transmitterCause;
+    private bool _overrun;
 
-    /// <summary>Gives the receiver bytes; false, and none taken, if there is no room for all.</summary>
+    private bool DivisorVisible => (_lineControl & DivisorAccess) != 0;
+
+    /// <summary>Gives the receiver bytes; false, and none taken, if there is no room for all. May be called from any thread.</summary>
     public bool TryReceive(ReadOnlySpan<byte> data)
     {
         lock (_gate)
@@ -39,115 +44,138 @@ internal sealed class SerialPort(ConsoleRing output, EventFd interrupt) : IPortD
                 return false;
             foreach (var value in data)
                 PutInput(value);
-            if ((_interruptEnable & ReceivedAvailable) != 0 && _inputCount > 0)
-                interrupt.Signal();
+            if (!data.IsEmpty)
+                SignalFor(ReceivedAvailable);
         }
         return true;
     }
 
     public uint ReadPort(int offset, int size)
     {
-        if (size != 1)
-            return uint.MaxValue;
         lock (_gate)
         {
-            return offset switch
-            {
-                0 when (_lineControl & DivisorAccess) != 0 => (byte)_divisor,
-                0 => TakeInput(),
-                1 when (_lineControl & DivisorAccess) != 0 => (byte)(_divisor >> 8),
-                1 => _interruptEnable,
-                2 => IdentifyInterrupt(),
-                3 => _lineControl,
-                4 => _modemControl,
-                5 => (byte)(LineTransmitterIdle | (_inputCount > 0 ? LineDataReady : 0)),
-                6 => ModemStatus(),
-                7 => _scratch,
-                _ => byte.MaxValue,
-            };
+            var value = 0u;
+            for (var i = 0; i < size && i < sizeof(uint); i++)
+                value |= (uint)ReadRegister(offset + i) << (8 * i);
+            return value;
         }
     }
 
     public void WritePort(int offset, int size, uint value)
     {
-        if (size != 1)
-            return;
-        var data = (byte)value;
         lock (_gate)
         {
-            switch (offset)
-            {
-                case 0 when (_lineControl & DivisorAccess) != 0:
-                    _divisor = (ushort)((_divisor & 0xff00) | data);
-                    break;
-                case 0:
-                    Transmit(data);
-                    break;
-                case 1 when (_lineControl & DivisorAccess) != 0:
-                    _divisor = (ushort)((_divisor & 0xff) | (data << 8));
-                    break;
-                case 1:
-                    EnableInterrupts(data);
-                    break;
-                case 2:
-                    _fifo = (data & 1) != 0;
-                    if ((data & 2) != 0)
-                        _inputCount = 0;
-                    break;
-                case 3:
-                    _lineControl = data;
-                    break;
-                case 4:
-                    _modemControl = (byte)(data & 0x1f);
-                    break;
-                case 7:
-                    _scratch = data;
-                    break;
-                default:
-                    // Line and modem status are read-only.
-                    break;
-            }
+            for (var i = 0; i < size && i < sizeof(uint); i++)
+                WriteRegister(offset + i, (byte)(value >> (8 * i)));
+        }
+    }
+
+    private byte ReadRegister(int register) => register switch
+    {
+        0 => DivisorVisible ? (byte)_divisor : TakeInput(),
+        1 => DivisorVisible ? (byte)(_divisor >> 8) : _interruptEnable,
+        2 => IdentifyInterrupt(),
+        3 => _lineControl,
+        4 => _modemControl,
+        5 => TakeLineStatus(),
+        6 => ModemStatus(),
+        7 => _scratch,
+        _ => byte.MaxValue,
+    };
+
+    private void WriteRegister(int register, byte data)
+    {
+        switch (register)
+        {
+            case 0 when DivisorVisible:
+                _divisor = (ushort)((_divisor & 0xff00) | data);
+                break;
+            case 0:
+                Transmit(data);
+                break;
+            case 1 when DivisorVisible:
+                _divisor = (ushort)((_divisor & 0xff) | (data << 8));
+                break;
+            case 1:
+                EnableInterrupts(data);
+                break;
+            case 2:
+                _fifo = (data & 1) != 0;
+                if ((data & 2) != 0)
+                    _inputCount = 0;
+                break;
+            case 3:
+                _lineControl = data;
+                break;
+            case 4:
+                _modemControl = (byte)(data & 0x1f);
+                break;
+            case 7:
+                _scratch = data;
+                break;
+            default:
+                // Line and modem status are read-only.
+                break;
         }
     }
 
     private void Transmit(byte data)
     {
-        if ((_modemControl & Loopback) != 0)
+        if ((_modemControl & Loopback) == 0)
         {
-            if (_inputCount < InputCapacity)
-                PutInput(data);
-            if ((_interruptEnable & ReceivedAvailable) != 0)
-                interrupt.Signal();
-            return;
+            output.Write(data);
         }
-        output.Write(data);
-        _transmitterCause = true;
-        if ((_interruptEnable & TransmitterEmpty) != 0)
-            interrupt.Signal();
+        else if (_inputCount < InputCapacity)
+        {
+            PutInput(data);
+            SignalFor(ReceivedAvailable);
+        }
+        else
+        {
+            _overrun = true;
+            SignalFor(LineStatusChanged);
+        }
+        // The byte is gone at once. While the cause stands, a burst raises no further edge: the guest has one to answer already.
+        if (!_transmitterCause)
+        {
+            _transmitterCause = true;
+            SignalFor(TransmitterEmpty);
+        }
     }
 
     private void EnableInterrupts(byte data)
     {
         var risen = (byte)(data & ~_interruptEnable);
-        _interruptEnable = (byte)(data & 0xf);
+        _interruptEnable = (byte)(data & AllInterrupts);
+        // Enabling the transmitter's interrupt while it is empty raises it anew, which drivers rely on to begin sending.
         if ((risen & TransmitterEmpty) != 0)
             _transmitterCause = true;
-        if ((risen & TransmitterEmpty) != 0 || ((risen & ReceivedAvailable) != 0 && _inputCount > 0))
+        if ((risen & TransmitterEmpty) != 0 || ((risen & ReceivedAvailable) != 0 && _inputCount > 0) || ((risen & LineStatusChanged) != 0 && _overrun))
             interrupt.Signal();
     }
 
+    /// <summary>The pending cause of the highest priority. Reading it answers the transmitter's.</summary>
     private byte IdentifyInterrupt()
     {
-        var fifo = (byte)(_fifo ? 0xc0 : 0);
-        if ((_interruptEnable & ReceivedAvailable) != 0 && _inputCount > 0)
-            return (byte)(fifo | 4);
-        if ((_interruptEnable & TransmitterEmpty) == 0 || !_transmitterCause)
-            return (byte)(fifo | 1);
-        // Reading this register answers the transmitter's cause.
+        var fifo = _fifo ? IdentifyFifo : (byte)0;
+        if (_overrun && (_interruptEnable & LineStatusChanged) != 0)
+            return (byte)(fifo | IdentifyLineStatus);
+        if (_inputCount > 0 && (_interruptEnable & ReceivedAvailable) != 0)
+            return (byte)(fifo | IdentifyReceived);
+        if (!_transmitterCause || (_interruptEnable & TransmitterEmpty) == 0)
+            return (byte)(fifo | IdentifyNothing);
         _transmitterCause = false;
-        return (byte)(fifo | 2);
+        return (byte)(fifo | IdentifyTransmitter);
     }
 
+    private byte TakeLineStatus()
+    {
+        var status = (byte)(LineTransmitterIdle | (_inputCount > 0 ? LineDataReady : 0) | (_overrun ? LineOverrun : 0));
+        _overrun = false;
+        return status;
+    }
+
+    /// <summary>A peer that is always ready or, in loopback, the port's own outputs.</summary>
     private byte ModemStatus()
     {
         if ((_modemControl & Loopback) == 0)
@@ -162,6 +190,12 @@ internal sealed class SerialPort(ConsoleRing output, EventFd interrupt) : IPortD
         if ((_modemControl & 8) != 0)
             lines |= 0x80;
         return (byte)lines;
+    }
+
+    private void SignalFor(byte cause)
+    {
+        if ((_interruptEnable & cause) != 0)
+            interrupt.Signal();
     }
 
     private void PutInput(byte value) => _input[(_inputStart + _inputCount++) % InputCapacity] = value;
