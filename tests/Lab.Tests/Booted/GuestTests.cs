@@ -23,12 +23,12 @@ public sealed partial class GuestTests(SharedHost shared)
             mkfifo /run/vm.in /run/vm.out
             : >/run/vm.log
             cat /run/vm.out >>/run/vm.log 2>/dev/null &
-            setsid sh -c 'exec 3<>/run/vm.in; exec /mnt/share/qemu/ld-linux-x86-64.so.2 --library-path /mnt/share/qemu /mnt/share/qemu/qemu-system-x86_64 -L /mnt/share/qemu \
+            setsid /mnt/share/qemu/ld-linux-x86-64.so.2 --library-path /mnt/share/qemu /mnt/share/qemu/qemu-system-x86_64 -L /mnt/share/qemu \
               -nodefaults -display none -no-reboot -accel kvm -M q35 -cpu host -smp 1 -m 384M \
               -kernel /var/lib/exitless/images/debian.vmlinuz -initrd /var/lib/exitless/images/demo.initrd \
               -append "console=ttyS0 quiet tsc=reliable panic=-1 exitless.ip=10.0.3.20/24 exitless.gateway=10.0.3.2 exitless.ping=10.0.3.2 exitless.rate=5 exitless.name=demo" \
-              -device pcie-root-port,id=port,slot=1 -device vfio-pci,host={{vf}},bus=port \
-              -chardev pipe,id=console,path=/run/vm -serial chardev:console 3<&-' </dev/null >/run/vm.messages 2>&1 &
+              -device pcie-root-port,id=rp,slot=1 -device vfio-pci,host={{vf}},bus=rp \
+              -chardev pipe,id=console,path=/run/vm -serial chardev:console </dev/null >/run/vm.messages 2>&1 &
             echo $! >/run/vm.pid
             until grep -q 'received=[1-9][0-9]' /run/vm.log; do
               kill -0 $(cat /run/vm.pid) || { cat /run/vm.messages; exit 1; }
