@@ -43,28 +43,36 @@ internal sealed class GsiRoutes
     }
 
     /// <summary>Makes a message the only route of a GSI; does nothing if it is already. Allocates nothing.</summary>
-    /// <returns>False if KVM refuses.</returns>
+    /// <returns>False if KVM refuses; the routes are then as before.</returns>
     public bool TryRoute(int gsi, ulong address, uint data)
     {
         lock (_gate)
         {
-            var index = IndexOf((uint)gsi);
             var entry = new KvmRoutingEntry { Gsi = (uint)gsi, Type = KvmRoutingEntry.Msi, AddressLow = (uint)address, AddressHigh = (uint)(address >> 32), Data = data };
-            if (index < 0)
+            var index = IndexOf((uint)gsi);
+            if (index == _count)
             {
                 if (_count == Entries.Length)
                     return false;
-                index = _count++;
+                _count++;
             }
             else if (Entries[index].AddressLow == entry.AddressLow && Entries[index].AddressHigh == entry.AddressHigh && Entries[index].Data == data)
             {
                 return true;
             }
+            var before = Entries[index];
             Entries[index] = entry;
-            return Commit();
+            if (Commit())
+                return true;
+            // The table before is still in force. What KVM refused goes, or it would spoil every later table, for all devices.
+            Entries[index] = before;
+            if (before.Type == 0)
+                _count--;
+            return false;
         }
     }
 
+    /// <returns>The place after the last entry if the GSI has none.</returns>
     private int IndexOf(uint gsi)
     {
         for (var i = IoApicPins; i < _count; i++)
@@ -72,7 +80,7 @@ internal sealed class GsiRoutes
             if (Entries[i].Gsi == gsi)
                 return i;
         }
-        return -1;
+        return _count;
     }
 
     private bool Commit()
