@@ -39,7 +39,8 @@ internal static class BarPlacement
         var next32 = MemoryMap.Mmio32;
         var start64 = MemoryMap.Mmio64Start(memoryBytes);
         var next64 = start64;
-        foreach (var bar in bars.OrderByDescending(b => b.Size))
+        // Those that cannot go elsewhere come first.
+        foreach (var bar in bars.OrderBy(b => b.Is64Bit).ThenByDescending(b => b.Size))
         {
             // No two BARs share a page, so each page has one owner.
             var align = Math.Max(bar.Size, Page);
