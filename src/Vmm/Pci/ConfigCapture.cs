@@ -24,8 +24,9 @@ internal sealed record MsixLocation(int Capability, int Count, int TableBar, ulo
 internal sealed class ConfigCapture
 {
     private const int MaxCapabilities = 48, MaxExtended = 256;
-    private const int PowerManagement = 0x01, Msi = 0x05, PciExpress = 0x10, Msix = 0x11, EnhancedAllocation = 0x14;
+    private const int PowerManagement = 0x01, Msi = 0x05, PciExpress = 0x10, Msix = 0x11, AdvancedFeatures = 0x13, EnhancedAllocation = 0x14;
     private readonly byte[] _device;
+    private readonly List<(int Register, uint Bit)> _functionResets = [];
 
     /// <param name="device">Configuration space as VFIO gives it, 256 or 4096 bytes.</param>
     public ConfigCapture(byte[] device)
@@ -50,8 +51,8 @@ internal sealed class ConfigCapture
     /// <summary>Null if the device has no MSI-X.</summary>
     public MsixLocation? MsixLocation { get; private set; }
 
-    /// <summary>Offset of the PCI Express device control register if the device can reset itself (FLR); 0 if not.</summary>
-    public int FunctionResetControl { get; private set; }
+    /// <summary>The bits, in aligned dwords, by which the guest can start a reset of the function (FLR).</summary>
+    public IReadOnlyList<(int Register, uint Bit)> FunctionResets => _functionResets;
 
     /// <summary>The memory BARs. I/O BARs are left out: modern devices do without.</summary>
     /// <param name="sizes">Size of each BAR's region; 0 for none.</param>
@@ -84,87 +85,82 @@ internal sealed class ConfigCapture
     private void WalkCapabilities()
     {
         const uint hasCapabilities = 0x00100000;
-        var kept = new List<int>();
-        var seen = new HashSet<int>();
+        var found = new List<int>();
         var at = (Dword(4) & hasCapabilities) != 0 ? (int)(Dword(0x34) & 0xfc) : 0;
-        for (var i = 0; i < MaxCapabilities && at >= 0x40 && seen.Add(at); i++, at = (int)(Dword(at) >> 8 & 0xfc))
-        {
-            switch ((int)(Dword(at) & 0xff))
-            {
-                case PowerManagement:
-                    Hide(at, 8);
-                    break;
-                case Msi:
-                    Hide(at, 24);
-                    break;
-                case EnhancedAllocation:
-                    Hide(at, 4);
-                    break;
-                case Msix:
-                    kept.Add(at);
-                    TakeMsix(at);
-                    break;
-                case PciExpress:
-                    kept.Add(at);
-                    TakeExpress(at);
-                    break;
-                default:
-                    kept.Add(at);
-                    break;
-            }
-        }
+        for (var i = 0; i < MaxCapabilities && at >= 0x40 && !found.Contains(at); i++, at = (int)(Dword(at) >> 8 & 0xfc))
+            found.Add(at);
+        var kept = found.FindAll(c => HiddenBytes(c) == 0);
+        foreach (var hidden in found.Except(kept))
+            Hide(hidden, HiddenBytes(hidden), found, 0x100);
+        foreach (var taken in kept)
+            Take(taken);
         View.Patch(0x34, 0xff, (uint)(kept.Count > 0 ? kept[0] : 0));
         for (var i = 0; i < kept.Count; i++)
             View.Patch(kept[i], 0xff00, (uint)(i + 1 < kept.Count ? kept[i + 1] : 0) << 8);
     }
 
+    private void Take(int at)
+    {
+        switch ((int)(Dword(at) & 0xff))
+        {
+            case Msix:
+                TakeMsix(at);
+                break;
+            case PciExpress when (Dword(at + 4) & 1 << 28) != 0:
+                _functionResets.Add((at + 8, 1 << 15));
+                break;
+            case AdvancedFeatures when (Dword(at) & 1 << 25) != 0:
+                _functionResets.Add((at + 4, 1));
+                break;
+        }
+    }
+
+    /// <summary>Bytes of a capability that the guest must not see; 0 for the others.</summary>
+    private int HiddenBytes(int at)
+    {
+        const uint is64Bit = 1 << 23, hasMasks = 1 << 24;
+        var header = Dword(at);
+        return (int)(header & 0xff) switch
+        {
+            PowerManagement => 8,
+            Msi => 10 + ((header & is64Bit) != 0 ? 4 : 0) + ((header & hasMasks) != 0 ? 10 : 0),
+            EnhancedAllocation => 4,
+            _ => 0,
+        };
+    }
+
     private void TakeMsix(int at)
     {
-        const uint control = 0xffff0000;
         var table = Dword(at + 4);
         var pending = Dword(at + 8);
         MsixLocation = new MsixLocation(at, (int)(Dword(at) >> 16 & 0x7ff) + 1, (int)(table & 7), table & ~7u, (int)(pending & 7), pending & ~7u);
-        // The kernel owns the device's own enable bit: a write to it would tear the vectors down.
-        View.Patch(at, control, Dword(at) & 0x07ff0000, writable: (uint)(MsixTable.EnableBit | MsixTable.FunctionMaskBit) << 16);
-    }
-
-    private void TakeExpress(int at)
-    {
-        const uint functionLevelReset = 1 << 28;
-        if ((Dword(at + 4) & functionLevelReset) != 0)
-            FunctionResetControl = at + 8;
+        // The kernel owns the device's own enable bit: a write to it would tear the vectors down. So no bit of the dword is the device's.
+        View.Patch(at, uint.MaxValue, Dword(at) & 0x07ffffff, writable: (uint)(MsixTable.EnableBit | MsixTable.FunctionMaskBit) << 16);
     }
 
     private void WalkExtended()
     {
-        var kept = new List<(int At, uint Header)>();
-        var seen = new HashSet<int>();
+        var found = new List<int>();
         var at = 0x100;
-        for (var i = 0; i < MaxExtended && at >= 0x100 && seen.Add(at); i++)
-        {
-            var header = Dword(at);
-            if (header is 0 or uint.MaxValue)
-                break;
-            if (HiddenBytes((int)(header & 0xffff)) is var bytes and > 0)
-                Hide(at, bytes);
-            else
-                kept.Add((at, header));
-            at = (int)(header >> 20 & 0xffc);
-        }
+        for (var i = 0; i < MaxExtended && at >= 0x100 && !found.Contains(at) && Dword(at) is not (0 or uint.MaxValue); i++, at = (int)(Dword(at) >> 20 & 0xffc))
+            found.Add(at);
+        var kept = found.FindAll(c => HiddenExtendedBytes(c) == 0);
+        foreach (var hidden in found.Except(kept))
+            Hide(hidden, HiddenExtendedBytes(hidden), found, ConfigSpace.Bytes);
         if (kept.Count == 0)
         {
             View.Patch(0x100, uint.MaxValue, 0);
             return;
         }
         // The chain always begins at 0x100: where that capability is hidden, one with the null id takes its place.
-        if (kept[0].At != 0x100)
-            View.Patch(0x100, uint.MaxValue, 0x10000 | (uint)kept[0].At << 20);
+        if (kept[0] != 0x100)
+            View.Patch(0x100, uint.MaxValue, 0x10000 | (uint)kept[0] << 20);
         for (var i = 0; i < kept.Count; i++)
-            View.Patch(kept[i].At, 0xfff00000, (uint)(i + 1 < kept.Count ? kept[i + 1].At : 0) << 20);
+            View.Patch(kept[i], 0xfff00000, (uint)(i + 1 < kept.Count ? kept[i + 1] : 0) << 20);
     }
 
     /// <summary>Bytes of an extended capability that the guest must not see; 0 for the others.</summary>
-    private static int HiddenBytes(int id) => id switch
+    private int HiddenExtendedBytes(int at) => (int)(Dword(at) & 0xffff) switch
     {
         0x0e => 8, // ARI
         0x0f => 8, // ATS
@@ -176,9 +172,11 @@ internal sealed class ConfigCapture
         _ => 0,
     };
 
-    private void Hide(int at, int bytes)
+    /// <summary>Hides a capability, but nothing of the next one: lengths vary, and a device may say what it likes.</summary>
+    private void Hide(int at, int bytes, List<int> found, int end)
     {
-        for (var i = at & ~3; i < at + bytes && i < _device.Length; i += 4)
+        var next = found.Where(c => c > at).Append(end).Min();
+        for (var i = at; i < at + bytes && i < next; i += 4)
             View.Patch(i, uint.MaxValue, 0);
     }
 }

@@ -27,6 +27,9 @@ internal sealed class ConfigSpace
         _writable[i] = (_writable[i] & ~mask) | (writable & mask);
     }
 
+    /// <summary>Sets emulated bits, also those that the guest may not change.</summary>
+    public void Set(int offset, uint mask, uint value) => _value[offset / 4] = (_value[offset / 4] & ~mask) | (value & mask);
+
     /// <summary>The emulated bits of a dword as they are now.</summary>
     public uint Value(int offset) => _value[offset / 4];
 
@@ -56,7 +59,7 @@ internal sealed class ConfigSpace
     }
 
     /// <summary>The bits of a dword that an access touches.</summary>
-    private static uint Lanes(int offset, int size) => (size == 4 ? uint.MaxValue : (1u << (8 * size)) - 1) << (8 * (offset & 3));
+    public static uint Lanes(int offset, int size) => (size == 4 ? uint.MaxValue : (1u << (8 * size)) - 1) << (8 * (offset & 3));
 
     /// <summary>Little-endian bytes as a number.</summary>
     public static uint FromBytes(ReadOnlySpan<byte> bytes) => bytes.Length switch

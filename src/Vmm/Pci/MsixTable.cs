@@ -3,6 +3,9 @@ namespace Exitless.Vmm.Pci;
 /// <summary>What happens to the vectors of a device when the guest changes its MSI-X table. Called under the device's lock.</summary>
 internal interface IMsixVectors
 {
+    /// <summary>MSI-X is switched on; no vector is open yet.</summary>
+    void Enable();
+
     /// <summary>A vector may deliver this message from now on; also called when an open vector's message changes.</summary>
     void Open(int vector, ulong address, uint data);
 
@@ -47,6 +50,8 @@ internal sealed class MsixTable(int count, IMsixVectors vectors)
             vectors.Disable();
             return;
         }
+        if (!wasEnabled && enabled)
+            vectors.Enable();
         for (var i = 0; i < _entries.Length; i++)
             Update(i, messageChanged: false);
     }

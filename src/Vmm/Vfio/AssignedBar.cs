@@ -9,7 +9,7 @@ internal sealed class AssignedBar : IDisposable
 {
     private readonly IMemorySlots _slots;
     private readonly List<(ulong Offset, uint Slot, Mapping Mapping)> _areas = [];
-    private bool _mapped;
+    private bool _decodes;
 
     /// <param name="device">The device.</param>
     /// <param name="description">The BAR.</param>
@@ -41,14 +41,14 @@ internal sealed class AssignedBar : IDisposable
 
     public ulong Address { get; private set; }
 
-    /// <summary>Lets the guest reach the BAR at an address. An address outside the windows of the bus is trapped and answers nothing.</summary>
+    /// <summary>Lets the guest reach the BAR at an address. Outside the windows of the bus nothing answers.</summary>
     public void Map(ulong address)
     {
         Unmap();
         Address = address;
-        if (address < MemoryMap.Mmio32 || (address >= MemoryMap.Mmio32End && address < MemoryMap.FourGibibytes))
+        _decodes = IsInWindow(address, Description.Size);
+        if (!_decodes)
             return;
-        _mapped = true;
         foreach (var (offset, slot, mapping) in _areas)
         {
             // KVM refuses what overlaps RAM or another BAR; such a page is trapped, as the guest asked for it.
@@ -58,14 +58,18 @@ internal sealed class AssignedBar : IDisposable
 
     public void Unmap()
     {
-        if (!_mapped)
+        if (!_decodes)
             return;
-        _mapped = false;
+        _decodes = false;
         foreach (var (_, slot, _) in _areas)
             _slots.RemoveMemory(slot);
     }
 
-    public bool Contains(ulong address, int size) => address >= Address && address - Address <= Description.Size - (ulong)size;
+    /// <summary>True if an access meets the BAR where it decodes.</summary>
+    public bool Contains(ulong address, int size) => _decodes && address >= Address && address - Address <= Description.Size - (ulong)size;
+
+    private static bool IsInWindow(ulong address, ulong size) =>
+        address >= MemoryMap.FourGibibytes || (address >= MemoryMap.Mmio32 && address < MemoryMap.Mmio32End && size <= MemoryMap.Mmio32End - address);
 
     public void Dispose()
     {

@@ -9,16 +9,16 @@ internal sealed class AssignedDevice : IPciFunction
 {
     private const int Command = 4;
     private const uint MemoryEnable = 2;
-    private const uint StartFunctionReset = 1 << 15;
 
     private readonly string _address;
     private readonly IVfioDevice _device;
     private readonly ConfigSpace _view;
     private readonly MsixLocation _msix;
-    private readonly int _functionResetControl;
+    private readonly (int Register, uint Bit)[] _functionResets;
     private readonly MsixVectors _vectors;
     private readonly MsixTable _table;
-    private readonly IReadOnlyList<AssignedBar> _bars;
+    // An array: over an interface, foreach would allocate an enumerator on each trapped access.
+    private readonly AssignedBar[] _bars;
     private readonly Lock _gate = new();
     private bool _memoryEnabled;
 
@@ -29,10 +29,10 @@ internal sealed class AssignedDevice : IPciFunction
         _device = device;
         _view = capture.View;
         _msix = capture.MsixLocation!;
-        _functionResetControl = capture.FunctionResetControl;
+        _functionResets = [.. capture.FunctionResets];
         _vectors = vectors;
         _table = new MsixTable(_msix.Count, vectors);
-        _bars = bars;
+        _bars = [.. bars];
         WriteDevice(Command, 2, 0);
     }
 
@@ -51,14 +51,17 @@ internal sealed class AssignedDevice : IPciFunction
                 WriteCommand(size, value);
                 return;
             }
+            if (StartsReset(offset, size, value))
+            {
+                ResetFunction(offset, size, value);
+                return;
+            }
             if (_view.Write(offset, size, value))
                 WriteDevice(offset, size, value);
             if (offset is >= 0x10 and < 0x28 && _memoryEnabled)
                 MapBars();
             else if ((offset & ~3) == _msix.Capability)
                 MessageControl();
-            else if (_functionResetControl != 0 && offset == _functionResetControl && (value & StartFunctionReset) != 0)
-                _table.Reset();
         }
     }
 
@@ -115,8 +118,7 @@ internal sealed class AssignedDevice : IPciFunction
         if (_memoryEnabled && !enable)
         {
             _memoryEnabled = false;
-            foreach (var bar in _bars)
-                bar.Unmap();
+            UnmapBars();
         }
         WriteDevice(Command, size, value);
         if (!_memoryEnabled && enable)
@@ -126,15 +128,55 @@ internal sealed class AssignedDevice : IPciFunction
         }
     }
 
-    private void MapBars()
+    /// <summary>
+    /// A reset that the guest starts. VFIO restores the device's real configuration after it; what the guest finds is a function as after reset: memory off,
+    /// BARs zero, MSI-X off and all vectors masked.
+    /// </summary>
+    private void ResetFunction(int offset, int size, uint value)
     {
+        _memoryEnabled = false;
+        UnmapBars();
+        _table.Reset();
+        _view.Set(_msix.Capability, (uint)(MsixTable.EnableBit | MsixTable.FunctionMaskBit) << 16, 0);
         foreach (var bar in _bars)
         {
-            var register = 0x10 + (4 * bar.Description.Index);
+            _view.Set(Register(bar), ~0xfu, 0);
+            if (bar.Description.Is64Bit)
+                _view.Set(Register(bar) + 4, uint.MaxValue, 0);
+        }
+        WriteDevice(offset, size, value);
+        WriteDevice(Command, 2, 0);
+    }
+
+    private bool StartsReset(int offset, int size, uint value)
+    {
+        foreach (var (register, bit) in _functionResets)
+        {
+            if (register == (offset & ~3) && (value << (8 * (offset & 3)) & ConfigSpace.Lanes(offset, size) & bit) != 0)
+                return true;
+        }
+        return false;
+    }
+
+    /// <summary>All leave their old places before any takes a new one: two may swap.</summary>
+    private void MapBars()
+    {
+        UnmapBars();
+        foreach (var bar in _bars)
+        {
+            var register = Register(bar);
             var address = (_view.Value(register) & ~0xfu) | (bar.Description.Is64Bit ? (ulong)_view.Value(register + 4) << 32 : 0);
             bar.Map(address);
         }
     }
+
+    private void UnmapBars()
+    {
+        foreach (var bar in _bars)
+            bar.Unmap();
+    }
+
+    private static int Register(AssignedBar bar) => 0x10 + (4 * bar.Description.Index);
 
     private void MessageControl()
     {

@@ -1,3 +1,4 @@
+using Exitless.Linux;
 using Exitless.Vmm.Control;
 using Exitless.Vmm.Interrupts;
 using Exitless.Vmm.Kvm;
@@ -37,7 +38,7 @@ internal sealed class DeviceAssignment
     {
         var numbers = config.Devices.Select(d => d.IommuGroup).Distinct().ToList();
         var groups = numbers.Zip(descriptors.Groups).ToList();
-        var container = owned.Push(new VfioContainer(descriptors.VfioContainer!, groups));
+        var container = owned.Push(new VfioContainer(VfioCalls.Kernel, descriptors.VfioContainer!, groups));
         foreach (var range in memory.Ranges)
             container.Ranges.Check("Guest memory", range.GuestAddress, range.Size, "memoryBytes");
         LockedMemory.Reserve((ulong)config.MemoryBytes);
@@ -59,25 +60,39 @@ internal sealed class DeviceAssignment
         var devices = new List<AssignedDevice>();
         foreach (var opened in _opened)
         {
-            var location = opened.Capture.MsixLocation!;
-            var bars = new List<AssignedBar>();
-            foreach (var (description, request) in opened.Bars)
-            {
-                opened.Capture.PlaceBar(description, request.Address);
-                var areas = BarAreas.Mappable(opened.Device.Bars[description.Index], Holes(location, description.Index));
-                bars.Add(owned.Push(new AssignedBar(opened.Device, description, request.Address, areas, vm, ref nextSlot)));
-            }
-            var vectors = owned.Push(new MsixVectors(opened.Device, vm, routes, location.Count, opened.Config.Address));
-            var device = new AssignedDevice(opened.Config.Address, opened.Device, opened.Capture, vectors, bars);
+            var device = Assemble(opened, vm, vm, routes, ref nextSlot, owned, VmmLog.Write);
             bus.Add(device);
             devices.Add(device);
         }
         return devices;
     }
 
+    /// <summary>Makes a device's BARs and vectors, which are released in the reverse order: interrupts, then mappings, then (pushed before) the device.</summary>
+    /// <exception cref="VmmProblemException">device-bar-unsupported.</exception>
+    internal static AssignedDevice Assemble(Opened opened, IMemorySlots slots, IIrqfds irqfds, GsiRoutes routes, ref uint nextSlot, DisposeStack owned, Action<string> log)
+    {
+        var location = opened.Capture.MsixLocation!;
+        var bars = new List<AssignedBar>();
+        foreach (var (description, request) in opened.Bars)
+        {
+            opened.Capture.PlaceBar(description, request.Address);
+            var areas = BarAreas.Mappable(opened.Device.Bars[description.Index], Holes(location, description.Index));
+            try
+            {
+                bars.Add(owned.Push(new AssignedBar(opened.Device, description, request.Address, areas, slots, ref nextSlot)));
+            }
+            catch (LinuxException failure)
+            {
+                throw Unsupported($"BAR {description.Index} of {opened.Config.Address}: {failure.Message}.", request.Field);
+            }
+        }
+        var vectors = owned.Push(new MsixVectors(opened.Device, irqfds, routes, location.Count, opened.Config.Address, log));
+        return new AssignedDevice(opened.Config.Address, opened.Device, opened.Capture, vectors, bars);
+    }
+
     private static Opened OpenDevice(VfioDeviceConfig config, string field, SafeFileHandle group, DisposeStack owned)
     {
-        var device = owned.Push(new VfioDevice(group, config.Address, field));
+        var device = owned.Push(new VfioDevice(VfioCalls.Kernel, group, config.Address, field));
         var bytes = new byte[Math.Min(device.Config.Size, ConfigSpace.Bytes)];
         device.Read(device.Config, 0, bytes);
         return Describe(config, field, device, new ConfigCapture(bytes));
@@ -90,8 +105,10 @@ internal sealed class DeviceAssignment
         if (capture.MsixLocation is not { } location || device.MsixCount == 0)
             throw new VmmProblemException("device-no-msix", "The device has no MSI-X.", $"{config.Address} offers no MSI-X vectors; Exitless delivers interrupts by MSI-X only.", "Choose another device.", field);
         var bars = capture.Bars([.. device.Bars.Select(b => b.Size)]);
-        if (bars.Find(b => (b.Size & (b.Size - 1)) != 0) is { } odd)
-            throw Unsupported($"BAR {odd.Index} of {config.Address} has {odd.Size:#,0} bytes, which is not a power of two.", field);
+        if (bars.Find(b => b.Size < 16 || (b.Size & (b.Size - 1)) != 0) is { } odd)
+            throw Unsupported($"BAR {odd.Index} of {config.Address} has {odd.Size:#,0} bytes; a BAR has a power of two, 16 or more.", field);
+        if (bars.Find(b => b is { Is64Bit: true, Index: 5 }) is not null)
+            throw Unsupported($"BAR 5 of {config.Address} says that it is 64 bits wide; there is no BAR 6 for the upper half.", field);
         foreach (var (bar, end) in new[] { (location.TableBar, location.TableOffset + ((ulong)location.Count * MsixTable.EntryBytes)), (location.PendingBar, location.PendingOffset + (((ulong)location.Count + 63) / 64 * 8)) })
         {
             if (bars.Find(b => b.Index == bar) is not { } holder || end > holder.Size)

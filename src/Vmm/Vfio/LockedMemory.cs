@@ -25,7 +25,18 @@ internal static class LockedMemory
         return limit.Hard >= needed ? limit with { Soft = limit.Hard } : throw TooLow(limit.Hard, needed);
     }
 
-    public static VmmProblemException TooLow(ulong limit, ulong needed) => new(
+    /// <summary>Says whether the limit is why the kernel is out of memory for more pinned pages.</summary>
+    /// <param name="limit">This process's limit.</param>
+    /// <param name="status">What it has locked.</param>
+    /// <param name="bytes">What it tried to lock.</param>
+    /// <returns>Null if something else is.</returns>
+    internal static VmmProblemException? Explain(ResourceLimit limit, ProcessStatus status, ulong bytes)
+    {
+        var needed = status.LockedBytes + bytes;
+        return status.MayLockMemory || limit.Soft >= needed ? null : TooLow(limit.Soft, needed);
+    }
+
+    private static VmmProblemException TooLow(ulong limit, ulong needed) => new(
         "memlock-too-low", "The limit of locked memory is too low.",
         $"A VM with assigned devices locks all its memory, {needed:#,0} bytes; the limit (RLIMIT_MEMLOCK) is {limit:#,0}.",
         "Set LimitMEMLOCK=infinity in the agent's unit, or 'memlock unlimited' in limits.conf, and restart the agent.", "memoryBytes");

@@ -9,8 +9,10 @@ namespace Exitless.Vmm.Vfio;
 /// the interrupt never passes through this process. A host vector is taken when the guest first opens it; a masked vector loses its irqfd only,
 /// and the eventfd's counter is then its pending bit.
 /// </summary>
-internal sealed class MsixVectors(IVfioDevice device, IIrqfds kvm, GsiRoutes routes, int count, string address) : IMsixVectors, IDisposable
+internal sealed class MsixVectors(IVfioDevice device, IIrqfds kvm, GsiRoutes routes, int count, string address, Action<string> log) : IMsixVectors, IDisposable
 {
+    private const string SetIrqs = "VFIO_DEVICE_SET_IRQS";
+
     private readonly EventFd?[] _triggers = new EventFd?[count];
     private readonly EventFd?[] _hostOrder = new EventFd?[count];
     private readonly int[] _gsis = new int[count];
@@ -25,18 +27,22 @@ internal sealed class MsixVectors(IVfioDevice device, IIrqfds kvm, GsiRoutes rou
     /// <summary>True if the vector is requested on the host.</summary>
     public bool IsOnHost(int vector) => _onHost[vector];
 
+    /// <summary>The device enters MSI-X too, with one host vector and no eventfd: from here on the hardware keeps what vectors fire that are still to come.</summary>
+    public void Enable()
+    {
+        if (_hostCount == 0 && Check(device.TrySetMsix(0, _hostOrder.AsSpan(0, 1)), SetIrqs, 0))
+            _hostCount = 1;
+    }
+
     public void Open(int vector, ulong address, uint data)
     {
-        var trigger = _triggers[vector] ??= new EventFd();
-        if (_gsis[vector] == 0)
-            _gsis[vector] = routes.Allocate();
-        // Route first, then irqfd: KVM binds an irqfd to the route that it finds.
-        if (!routes.TryRoute(_gsis[vector], address, data))
-            Complain("KVM_SET_GSI_ROUTING", vector);
-        if (!_onHost[vector] && !(_onHost[vector] = TryEnableOnHost(vector)))
-            Complain("VFIO_DEVICE_SET_IRQS", vector);
-        if (!_assigned[vector] && !(_assigned[vector] = kvm.TryAssignIrqfd(trigger, _gsis[vector])))
-            Complain("KVM_IRQFD", vector);
+        if (TryMake(vector) is not { } trigger)
+            return;
+        // Route first, then irqfd: KVM binds an irqfd to the route that it finds. Without the route that the guest wants, no irqfd either.
+        if (!Check(routes.TryRoute(_gsis[vector], address, data), "KVM_SET_GSI_ROUTING", vector))
+            Close(vector);
+        else if ((_onHost[vector] || (_onHost[vector] = TryEnableOnHost(vector))) && !_assigned[vector])
+            _assigned[vector] = Check(kvm.TryAssignIrqfd(trigger, _gsis[vector]), "KVM_IRQFD", vector);
     }
 
     public void Close(int vector)
@@ -67,19 +73,34 @@ internal sealed class MsixVectors(IVfioDevice device, IIrqfds kvm, GsiRoutes rou
             trigger?.Dispose();
     }
 
+    /// <summary>Gives a vector its eventfd and its GSI, for the device's life; null if there is no descriptor left.</summary>
+    private EventFd? TryMake(int vector)
+    {
+        if (_triggers[vector] is { } made)
+            return made;
+        try
+        {
+            var trigger = new EventFd();
+            _gsis[vector] = routes.Allocate();
+            return _triggers[vector] = trigger;
+        }
+        catch (LinuxException failure)
+        {
+            Complain(failure, vector);
+            return null;
+        }
+    }
+
     private bool TryEnableOnHost(int vector)
     {
-        if (device.MsixGrows || vector < _hostCount)
-        {
-            // The first call decides how many vectors the kernel takes at once: let it be one, and add the wanted one to it.
-            if (_hostCount == 0 && vector > 0 && !device.TrySetMsix(0, _hostOrder.AsSpan(0, 1)))
-                return false;
-            if (!device.TrySetMsix(vector, _triggers.AsSpan(vector, 1)))
-                return false;
-            _hostCount = Math.Max(_hostCount, vector + 1);
-            return true;
-        }
-        return TryGrow(vector);
+        if (!device.MsixGrows && vector >= _hostCount)
+            return TryGrow(vector);
+        // The first call decides how many vectors the kernel takes at once: let it be one, and add the wanted one to it.
+        Enable();
+        if (_hostCount == 0 || !Check(device.TrySetMsix(vector, _triggers.AsSpan(vector, 1)), SetIrqs, vector))
+            return false;
+        _hostCount = Math.Max(_hostCount, vector + 1);
+        return true;
     }
 
     /// <summary>A kernel that cannot add vectors to enabled MSI-X: off, and on again with more.</summary>
@@ -87,29 +108,53 @@ internal sealed class MsixVectors(IVfioDevice device, IIrqfds kvm, GsiRoutes rou
     {
         if (_hostCount > 0)
             device.DisableMsix();
-        for (var i = 0; i <= vector; i++)
-            _hostOrder[i] = _onHost[i] || i == vector ? _triggers[i] : null;
-        var done = device.TrySetMsix(0, _hostOrder.AsSpan(0, vector + 1));
-        Array.Clear(_hostOrder);
-        if (!done)
-            return false;
-        _hostCount = vector + 1;
+        _onHost[vector] = true;
+        var grown = TryRenew(vector, vector + 1);
+        _onHost[vector] = grown;
+        if (grown)
+            _hostCount = vector + 1;
+        else if (_hostCount > 0 && !TryRenew(vector, _hostCount))
+            Forget();
         // What fired while MSI-X was off is lost. A spurious interrupt does no harm, a lost one may stop a queue for ever.
-        for (var i = 0; i < vector; i++)
+        for (var i = 0; i < _hostCount; i++)
         {
-            if (_onHost[i])
+            if (i != vector && _onHost[i])
                 _triggers[i]?.Signal();
         }
-        return true;
+        return grown;
     }
 
-    private void Complain(string call, int vector)
+    private bool TryRenew(int vector, int count)
     {
-        var failure = new LinuxException(call, Ioctl.LastError);
+        for (var i = 0; i < count; i++)
+            _hostOrder[i] = _onHost[i] ? _triggers[i] : null;
+        var done = Check(device.TrySetMsix(0, _hostOrder.AsSpan(0, count)), SetIrqs, vector);
+        Array.Clear(_hostOrder);
+        return done;
+    }
+
+    /// <summary>The host gave nothing back: each vector starts anew when the guest next unmasks it.</summary>
+    private void Forget()
+    {
+        for (var i = 0; i < _triggers.Length; i++)
+            Close(i);
+        Array.Clear(_onHost);
+        _hostCount = 0;
+    }
+
+    private bool Check(bool done, string call, int vector)
+    {
+        if (!done && !_complained)
+            Complain(new LinuxException(call, Ioctl.LastError), vector);
+        return done;
+    }
+
+    private void Complain(LinuxException failure, int vector)
+    {
         if (_complained)
             return;
         // Once for each device: the guest can make this happen as often as it likes.
         _complained = true;
-        VmmLog.Write($"MSI-X vector {vector} of {address} does not work: {failure.Message}");
+        log($"MSI-X vector {vector} of {address} does not work: {failure.Message}");
     }
 }

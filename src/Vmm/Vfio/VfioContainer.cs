@@ -11,32 +11,35 @@ namespace Exitless.Vmm.Vfio;
 internal sealed class VfioContainer : IDisposable
 {
     private const int InfoRoom = 4096;
+    private readonly IVfioCalls _calls;
     private readonly SafeFileHandle _handle;
     private readonly IReadOnlyList<SafeFileHandle> _groups;
 
     /// <summary>Puts groups into a fresh container. Takes over the descriptors.</summary>
+    /// <param name="calls">VFIO.</param>
     /// <param name="container">/dev/vfio/vfio, freshly opened.</param>
     /// <param name="groups">Each group's number and descriptor.</param>
-    /// <exception cref="VmmProblemException">no-vfio, group-not-viable, group-in-use, interrupt-remapping-off.</exception>
-    public VfioContainer(SafeFileHandle container, IReadOnlyList<(int Number, SafeFileHandle Handle)> groups)
+    /// <exception cref="VmmProblemException">vfio-api-version, vfio-no-type1v2, no-vfio, group-not-viable, group-in-use, interrupt-remapping-off.</exception>
+    public VfioContainer(IVfioCalls calls, SafeFileHandle container, IReadOnlyList<(int Number, SafeFileHandle Handle)> groups)
     {
+        _calls = calls;
         _handle = container;
         _groups = [.. groups.Select(g => g.Handle)];
-        var version = Ioctl.Try(container, VfioRequests.GetApiVersion);
+        var version = calls.Try(container, VfioRequests.GetApiVersion);
         if (version != 0)
-            throw NoVfio(version < 0 ? $"The descriptor passed as /dev/vfio/vfio is not VFIO's: {new LinuxException("VFIO_GET_API_VERSION", Ioctl.LastError).Message}." : $"VFIO speaks API version {version} instead of 0.");
-        if (Ioctl.Try(container, VfioRequests.CheckExtension, VfioRequests.Type1V2) <= 0)
-            throw NoVfio("VFIO has no type 1 IOMMU.");
+            throw NoVfio("vfio-api-version", version < 0 ? $"The descriptor passed as /dev/vfio/vfio is not VFIO's: {new LinuxException("VFIO_GET_API_VERSION", Ioctl.LastError).Message}." : $"VFIO speaks API version {version} instead of 0.");
+        if (calls.Try(container, VfioRequests.CheckExtension, VfioRequests.Type1V2) <= 0)
+            throw NoVfio("vfio-no-type1v2", "VFIO has no type 1 IOMMU (VFIO_TYPE1v2_IOMMU).");
         foreach (var (number, group) in groups)
             Join(number, group);
-        if (Ioctl.Try(container, VfioRequests.SetIommu, VfioRequests.Type1V2) < 0)
+        if (calls.Try(container, VfioRequests.SetIommu, VfioRequests.Type1V2) < 0)
         {
             var error = Ioctl.LastError;
             throw error == Errno.NotPermitted
                 ? new VmmProblemException("interrupt-remapping-off", "The host does not remap interrupts.",
                     "VFIO refuses the IOMMU (errno 1): without interrupt remapping a device could send interrupts to anybody.",
                     "Switch interrupt remapping on in the firmware and boot without intremap=off. Exitless never uses allow_unsafe_interrupts.", "devices")
-                : NoVfio($"{new LinuxException("VFIO_SET_IOMMU", error).Message}.");
+                : NoVfio("no-vfio", $"{new LinuxException("VFIO_SET_IOMMU", error).Message}.");
         }
         Ranges = ReadRanges();
     }
@@ -54,12 +57,11 @@ internal sealed class VfioContainer : IDisposable
                 ArgumentSize = (uint)Marshal.SizeOf<VfioDmaMap>(), Flags = VfioRequests.MapRead | VfioRequests.MapWrite,
                 HostAddress = range.HostAddress, Iova = range.GuestAddress, Size = range.Size,
             };
-            if (Ioctl.Try(_handle, VfioRequests.IommuMapDma, ref request) >= 0)
+            if (_calls.Try(_handle, VfioRequests.IommuMapDma, ref request) >= 0)
                 continue;
             var error = Ioctl.LastError;
-            throw error == Errno.NoMemory
-                ? LockedMemory.TooLow(ResourceLimit.Get(LimitedResource.LockedMemory).Soft, (ulong)ram.Sum(r => (long)r.Size))
-                : new LinuxException($"VFIO_IOMMU_MAP_DMA 0x{range.GuestAddress:x} + {range.Size:#,0}", error);
+            var explained = error == Errno.NoMemory ? LockedMemory.Explain(ResourceLimit.Get(LimitedResource.LockedMemory), ProcessStatus.Read(), range.Size) : null;
+            throw explained ?? (Exception)new LinuxException($"VFIO_IOMMU_MAP_DMA 0x{range.GuestAddress:x} + {range.Size:#,0}", error);
         }
     }
 
@@ -73,11 +75,11 @@ internal sealed class VfioContainer : IDisposable
     private void Join(int number, SafeFileHandle group)
     {
         var status = new VfioGroupStatus { ArgumentSize = (uint)Marshal.SizeOf<VfioGroupStatus>() };
-        if (Ioctl.Try(group, VfioRequests.GroupGetStatus, ref status) < 0)
-            throw NoVfio($"The descriptor passed as /dev/vfio/{number} is not a group's: {new LinuxException("VFIO_GROUP_GET_STATUS", Ioctl.LastError).Message}.");
+        if (_calls.Try(group, VfioRequests.GroupGetStatus, ref status) < 0)
+            throw NoVfio("no-vfio", $"The descriptor passed as /dev/vfio/{number} is not a group's: {new LinuxException("VFIO_GROUP_GET_STATUS", Ioctl.LastError).Message}.");
         CheckViable(number, status.Flags);
         var container = (int)_handle.DangerousGetHandle();
-        if (Ioctl.Try(group, VfioRequests.GroupSetContainer, ref container) < 0)
+        if (_calls.Try(group, VfioRequests.GroupSetContainer, ref container) < 0)
         {
             throw new VmmProblemException("group-in-use", "The IOMMU group is in use.",
                 $"Group {number} cannot join the VM's container: {new LinuxException("VFIO_GROUP_SET_CONTAINER", Ioctl.LastError).Message}.", "Stop the VM that owns a device of this group.", "devices");
@@ -99,19 +101,19 @@ internal sealed class VfioContainer : IDisposable
         var buffer = new byte[InfoRoom];
         ref var info = ref MemoryMarshal.AsRef<VfioIommuInfo>(buffer.AsSpan());
         info.ArgumentSize = InfoRoom;
-        Ioctl.Call(_handle, VfioRequests.IommuGetInfo, "VFIO_IOMMU_GET_INFO", buffer);
+        _calls.Call(_handle, VfioRequests.IommuGetInfo, "VFIO_IOMMU_GET_INFO", buffer);
         if (info.ArgumentSize > InfoRoom)
         {
             var bytes = info.ArgumentSize;
             buffer = new byte[bytes];
             info = ref MemoryMarshal.AsRef<VfioIommuInfo>(buffer.AsSpan());
             info.ArgumentSize = bytes;
-            Ioctl.Call(_handle, VfioRequests.IommuGetInfo, "VFIO_IOMMU_GET_INFO", buffer);
+            _calls.Call(_handle, VfioRequests.IommuGetInfo, "VFIO_IOMMU_GET_INFO", buffer);
         }
         var first = (info.Flags & VfioRequests.IommuHasCapabilities) != 0 ? info.CapabilityOffset : 0;
         return new IovaRanges(VfioCapabilities.Pairs(VfioCapabilities.Find(buffer, first, VfioRequests.IovaRangeCapability)));
     }
 
-    private static VmmProblemException NoVfio(string detail) => new(
-        "no-vfio", "This host cannot assign devices.", detail, "Switch the IOMMU on (firmware, and intel_iommu=on on Intel) and load vfio_iommu_type1 and vfio-pci.", "devices");
+    private static VmmProblemException NoVfio(string code, string detail) => new(
+        code, "This host cannot assign devices.", detail, "Switch the IOMMU on (firmware, and intel_iommu=on on Intel) and load vfio_iommu_type1 and vfio-pci.", "devices");
 }

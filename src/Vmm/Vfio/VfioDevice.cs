@@ -11,14 +11,16 @@ namespace Exitless.Vmm.Vfio;
 internal sealed class VfioDevice : IVfioDevice
 {
     private const int InfoRoom = 4096;
+    private readonly IVfioCalls _calls;
     private readonly SafeFileHandle _handle;
 
     /// <summary>Takes the device, resets it and asks what it has.</summary>
-    /// <exception cref="VmmProblemException">device-not-in-group, device-not-pci, device-reset-failed.</exception>
-    public VfioDevice(SafeFileHandle group, string address, string field)
+    /// <exception cref="VmmProblemException">device-in-use, device-not-in-group, device-not-pci, device-reset-failed.</exception>
+    public VfioDevice(IVfioCalls calls, SafeFileHandle group, string address, string field)
     {
+        _calls = calls;
         var name = System.Text.Encoding.ASCII.GetBytes(address + '\0');
-        var descriptor = Ioctl.Try(group, VfioRequests.GroupGetDeviceFd, name);
+        var descriptor = calls.Try(group, VfioRequests.GroupGetDeviceFd, name);
         if (descriptor < 0)
         {
             var error = Ioctl.LastError;
@@ -31,10 +33,10 @@ internal sealed class VfioDevice : IVfioDevice
         try
         {
             var info = new VfioDeviceInfo { ArgumentSize = (uint)Marshal.SizeOf<VfioDeviceInfo>() };
-            Ioctl.Call(_handle, VfioRequests.DeviceGetInfo, $"VFIO_DEVICE_GET_INFO {address}", ref info);
+            calls.Call(_handle, VfioRequests.DeviceGetInfo, $"VFIO_DEVICE_GET_INFO {address}", ref info);
             if ((info.Flags & VfioRequests.DeviceIsPci) == 0)
                 throw new VmmProblemException("device-not-pci", "The device is not a PCI device.", $"VFIO describes {address} with flags 0x{info.Flags:x}.", "Choose a PCI device.", field);
-            if ((info.Flags & VfioRequests.DeviceCanReset) != 0 && Ioctl.Try(_handle, VfioRequests.DeviceReset) < 0)
+            if ((info.Flags & VfioRequests.DeviceCanReset) != 0 && calls.Try(_handle, VfioRequests.DeviceReset) < 0)
             {
                 throw new VmmProblemException("device-reset-failed", "The device could not be reset.",
                     $"{address}: {new LinuxException("VFIO_DEVICE_RESET", Ioctl.LastError).Message}. What its last owner left in it is unknown.",
@@ -45,7 +47,7 @@ internal sealed class VfioDevice : IVfioDevice
             if (info.Irqs > VfioRequests.MsixIrq)
             {
                 var irq = new VfioIrqInfo { ArgumentSize = (uint)Marshal.SizeOf<VfioIrqInfo>(), Index = VfioRequests.MsixIrq };
-                if (Ioctl.Try(_handle, VfioRequests.DeviceGetIrqInfo, ref irq) >= 0)
+                if (calls.Try(_handle, VfioRequests.DeviceGetIrqInfo, ref irq) >= 0)
                     (MsixCount, MsixGrows) = ((int)irq.Count, (irq.Flags & VfioRequests.IrqNoResize) == 0);
             }
         }
@@ -78,14 +80,14 @@ internal sealed class VfioDevice : IVfioDevice
         Header(request, VfioRequests.IrqDataEventFd, first, triggers.Length);
         for (var i = 0; i < triggers.Length; i++)
             BinaryPrimitives.WriteInt32LittleEndian(request[(20 + (4 * i))..], triggers[i] is { } trigger ? (int)trigger.Handle.DangerousGetHandle() : -1);
-        return Ioctl.Try(_handle, VfioRequests.DeviceSetIrqs, request) >= 0;
+        return _calls.Try(_handle, VfioRequests.DeviceSetIrqs, request) >= 0;
     }
 
     public void DisableMsix()
     {
         Span<byte> request = stackalloc byte[20];
         Header(request, VfioRequests.IrqDataNone, 0, 0);
-        _ = Ioctl.Try(_handle, VfioRequests.DeviceSetIrqs, request);
+        _ = _calls.Try(_handle, VfioRequests.DeviceSetIrqs, request);
     }
 
     public Mapping Map(VfioRegion region, ulong offset, ulong size) => Mapping.Share(_handle, (long)(region.Offset + offset), size);
@@ -107,7 +109,7 @@ internal sealed class VfioDevice : IVfioDevice
         ref var info = ref MemoryMarshal.AsRef<VfioRegionInfo>(buffer.AsSpan());
         info.ArgumentSize = InfoRoom;
         info.Index = (uint)index;
-        if (Ioctl.Try(_handle, VfioRequests.DeviceGetRegionInfo, buffer) < 0)
+        if (_calls.Try(_handle, VfioRequests.DeviceGetRegionInfo, buffer) < 0)
             return VfioRegion.None;
         if (info.ArgumentSize > InfoRoom)
         {
@@ -116,7 +118,7 @@ internal sealed class VfioDevice : IVfioDevice
             info = ref MemoryMarshal.AsRef<VfioRegionInfo>(buffer.AsSpan());
             info.ArgumentSize = bytes;
             info.Index = (uint)index;
-            Ioctl.Call(_handle, VfioRequests.DeviceGetRegionInfo, $"VFIO_DEVICE_GET_REGION_INFO {index}", buffer);
+            _calls.Call(_handle, VfioRequests.DeviceGetRegionInfo, $"VFIO_DEVICE_GET_REGION_INFO {index}", buffer);
         }
         var first = (info.Flags & VfioRequests.RegionHasCapabilities) != 0 ? info.CapabilityOffset : 0;
         var sparse = VfioCapabilities.Find(buffer, first, VfioRequests.SparseMmapCapability);
