@@ -1,0 +1,134 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Exitless.Linux.Kvm;
+using Exitless.Linux.Vfio;
+
+namespace Exitless.Linux.Tests;
+
+/// <summary>Requests, sizes and offsets as a C compiler gives them for linux/kvm.h and linux/vfio.h on x86-64.</summary>
+public class KernelLayoutTests
+{
+    private const uint Write = 1, Read = 2;
+
+    /// <summary>The numbers, beside how the header makes them (asm-generic/ioctl.h): direction in bits 31-30, size from 29, type from 15, number from 7.</summary>
+    [Fact]
+    public void Requests_of_KVM_are_those_of_the_header()
+    {
+        (uint Number, uint Actual, uint Made)[] requests =
+        [
+            (0xae00, KvmRequests.GetApiVersion, Make(0, 0xae, 0x00, 0)),
+            (0xae01, KvmRequests.CreateVm, Make(0, 0xae, 0x01, 0)),
+            (0xae03, KvmRequests.CheckExtension, Make(0, 0xae, 0x03, 0)),
+            (0xae04, KvmRequests.GetVcpuMmapSize, Make(0, 0xae, 0x04, 0)),
+            (0xc008ae05, KvmRequests.GetSupportedCpuid, Make(Read | Write, 0xae, 0x05, 8)),
+            (0xae41, KvmRequests.CreateVcpu, Make(0, 0xae, 0x41, 0)),
+            (0x4020ae46, KvmRequests.SetUserMemoryRegion, Make(Write, 0xae, 0x46, Unsafe.SizeOf<KvmMemoryRegion>())),
+            (0xae47, KvmRequests.SetTssAddress, Make(0, 0xae, 0x47, 0)),
+            (0x4008ae48, KvmRequests.SetIdentityMapAddress, Make(Write, 0xae, 0x48, 8)),
+            (0xae60, KvmRequests.CreateIrqchip, Make(0, 0xae, 0x60, 0)),
+            (0x4008ae6a, KvmRequests.SetGsiRouting, Make(Write, 0xae, 0x6a, 8)),
+            (0x4020ae76, KvmRequests.Irqfd, Make(Write, 0xae, 0x76, Unsafe.SizeOf<KvmIrqfd>())),
+            (0xc00caee0, KvmRequests.CreateDevice, Make(Read | Write, 0xae, 0xe0, Unsafe.SizeOf<KvmCreateDevice>())),
+            (0x4018aee1, KvmRequests.SetDeviceAttribute, Make(Write, 0xae, 0xe1, Unsafe.SizeOf<KvmDeviceAttribute>())),
+            (0x4068aea3, KvmRequests.EnableCapability, Make(Write, 0xae, 0xa3, Unsafe.SizeOf<KvmEnableCapability>())),
+            (0xaece, KvmRequests.GetStatisticsFd, Make(0, 0xae, 0xce, 0)),
+            (0xae80, KvmRequests.Run, Make(0, 0xae, 0x80, 0)),
+            (0x8090ae81, KvmRequests.GetRegisters, Make(Read, 0xae, 0x81, Unsafe.SizeOf<KvmRegisters>())),
+            (0x4090ae82, KvmRequests.SetRegisters, Make(Write, 0xae, 0x82, Unsafe.SizeOf<KvmRegisters>())),
+            (0x8138ae83, KvmRequests.GetSpecialRegisters, Make(Read, 0xae, 0x83, Unsafe.SizeOf<KvmSpecialRegisters>())),
+            (0x4138ae84, KvmRequests.SetSpecialRegisters, Make(Write, 0xae, 0x84, Unsafe.SizeOf<KvmSpecialRegisters>())),
+            (0x4008ae89, KvmRequests.SetMsrs, Make(Write, 0xae, 0x89, 8)),
+            (0x4004ae8b, KvmRequests.SetSignalMask, Make(Write, 0xae, 0x8b, 4)),
+            (0x4008ae90, KvmRequests.SetCpuid2, Make(Write, 0xae, 0x90, 8)),
+        ];
+        Assert.All(requests, r => Assert.Equal((r.Number, r.Number), (r.Actual, r.Made)));
+    }
+
+    [Fact]
+    public void Requests_of_VFIO_are_those_of_the_header()
+    {
+        (uint Number, uint Actual)[] requests =
+        [
+            (0x3b64, VfioRequests.GetApiVersion), (0x3b65, VfioRequests.CheckExtension), (0x3b66, VfioRequests.SetIommu), (0x3b67, VfioRequests.GroupGetStatus),
+            (0x3b68, VfioRequests.GroupSetContainer), (0x3b6a, VfioRequests.GroupGetDeviceFd), (0x3b6b, VfioRequests.DeviceGetInfo), (0x3b6c, VfioRequests.DeviceGetRegionInfo),
+            (0x3b6d, VfioRequests.DeviceGetIrqInfo), (0x3b6e, VfioRequests.DeviceSetIrqs), (0x3b6f, VfioRequests.DeviceReset), (0x3b70, VfioRequests.IommuGetInfo),
+            (0x3b71, VfioRequests.IommuMapDma),
+        ];
+        Assert.All(requests, r => Assert.Equal(r.Number, r.Actual));
+    }
+
+    [Fact]
+    public void Constants_are_those_of_the_headers()
+    {
+        Assert.Equal([25, 32, 72, 129, 136, 203], new[]
+        {
+            KvmCapabilities.IrqRouting, KvmCapabilities.Irqfd, KvmCapabilities.TscDeadlineTimer, KvmCapabilities.X2ApicApi, KvmCapabilities.ImmediateExit, KvmCapabilities.BinaryStatistics,
+        });
+        Assert.Equal([1u, 1, 2, 2, 4, 1], new[] { KvmIrqfd.Deassign, KvmRoutingEntry.Irqchip, KvmRoutingEntry.Msi, KvmRoutingEntry.IoApic, KvmCreateDevice.Vfio, KvmDeviceAttribute.VfioFile });
+        Assert.Equal(1ul, KvmDeviceAttribute.VfioFileAdd);
+        Assert.Equal([3, 7, 6, 2], new[] { VfioRequests.Type1V2, VfioRequests.ConfigRegion, VfioRequests.BarRegions, VfioRequests.MsixIrq });
+        Assert.Equal([1u, 1, 2, 4, 8, 8, 2, 1, 2, 1, 4, 0x20], new[]
+        {
+            VfioRequests.GroupViable, VfioRequests.DeviceCanReset, VfioRequests.DeviceIsPci, VfioRequests.RegionMappable, VfioRequests.RegionHasCapabilities, VfioRequests.IrqNoResize,
+            VfioRequests.IommuHasCapabilities, VfioRequests.MapRead, VfioRequests.MapWrite, VfioRequests.IrqDataNone, VfioRequests.IrqDataEventFd, VfioRequests.IrqActionTrigger,
+        });
+        Assert.Equal([1, 3, 1], new int[] { VfioRequests.SparseMmapCapability, VfioRequests.MsixMappableCapability, VfioRequests.IovaRangeCapability });
+    }
+
+    [Fact]
+    public void Structures_have_the_kernels_size()
+    {
+        Assert.Equal(144, Unsafe.SizeOf<KvmRegisters>());
+        Assert.Equal(24, Unsafe.SizeOf<KvmSegment>());
+        Assert.Equal(16, Unsafe.SizeOf<KvmDescriptorTable>());
+        Assert.Equal(312, Unsafe.SizeOf<KvmSpecialRegisters>());
+        Assert.Equal(32, Unsafe.SizeOf<KvmMemoryRegion>());
+        Assert.Equal(40, Unsafe.SizeOf<KvmCpuidEntry>());
+        Assert.Equal(16, Unsafe.SizeOf<KvmMsrEntry>());
+        Assert.Equal(32, Unsafe.SizeOf<KvmIrqfd>());
+        Assert.Equal(48, Unsafe.SizeOf<KvmRoutingEntry>());
+        Assert.Equal(12, Unsafe.SizeOf<KvmCreateDevice>());
+        Assert.Equal(24, Unsafe.SizeOf<KvmDeviceAttribute>());
+        Assert.Equal(104, Unsafe.SizeOf<KvmEnableCapability>());
+        Assert.Equal(8, Unsafe.SizeOf<VfioGroupStatus>());
+        // 20 since Linux 6.0, whose kernels still take the 16 of those before.
+        Assert.Equal(16, Unsafe.SizeOf<VfioDeviceInfo>());
+        Assert.Equal(32, Unsafe.SizeOf<VfioRegionInfo>());
+        Assert.Equal(16, Unsafe.SizeOf<VfioIrqInfo>());
+        Assert.Equal(24, Unsafe.SizeOf<VfioIommuInfo>());
+        Assert.Equal(32, Unsafe.SizeOf<VfioDmaMap>());
+    }
+
+    [Fact]
+    public void Fields_lie_where_the_kernel_has_them()
+    {
+        Assert.Equal(128, Offset<KvmRegisters>(nameof(KvmRegisters.Rip)));
+        Assert.Equal(14, Offset<KvmSegment>(nameof(KvmSegment.Type)));
+        Assert.Equal(22, Offset<KvmSegment>(nameof(KvmSegment.Unusable)));
+        Assert.Equal(224, Offset<KvmSpecialRegisters>(nameof(KvmSpecialRegisters.Cr0)));
+        Assert.Equal(264, Offset<KvmSpecialRegisters>(nameof(KvmSpecialRegisters.Efer)));
+        Assert.Equal(272, Offset<KvmSpecialRegisters>(nameof(KvmSpecialRegisters.ApicBase)));
+        Assert.Equal(24, Offset<KvmMemoryRegion>(nameof(KvmMemoryRegion.HostAddress)));
+        Assert.Equal(12, Offset<KvmIrqfd>(nameof(KvmIrqfd.ResampleDescriptor)));
+        Assert.Equal(16, Offset<KvmRoutingEntry>(nameof(KvmRoutingEntry.AddressLow)));
+        Assert.Equal(20, Offset<KvmRoutingEntry>(nameof(KvmRoutingEntry.AddressHigh)));
+        Assert.Equal(24, Offset<KvmRoutingEntry>(nameof(KvmRoutingEntry.Data)));
+        Assert.Equal(8, Offset<KvmDeviceAttribute>(nameof(KvmDeviceAttribute.Attribute)));
+        Assert.Equal(16, Offset<KvmDeviceAttribute>(nameof(KvmDeviceAttribute.Address)));
+        Assert.Equal(8, Offset<KvmEnableCapability>(nameof(KvmEnableCapability.Argument0)));
+        Assert.Equal(12, Offset<VfioDeviceInfo>(nameof(VfioDeviceInfo.Irqs)));
+        Assert.Equal(12, Offset<VfioRegionInfo>(nameof(VfioRegionInfo.CapabilityOffset)));
+        Assert.Equal(16, Offset<VfioRegionInfo>(nameof(VfioRegionInfo.Size)));
+        Assert.Equal(24, Offset<VfioRegionInfo>(nameof(VfioRegionInfo.Offset)));
+        Assert.Equal(12, Offset<VfioIrqInfo>(nameof(VfioIrqInfo.Count)));
+        Assert.Equal(8, Offset<VfioIommuInfo>(nameof(VfioIommuInfo.PageSizes)));
+        Assert.Equal(16, Offset<VfioIommuInfo>(nameof(VfioIommuInfo.CapabilityOffset)));
+        Assert.Equal(8, Offset<VfioDmaMap>(nameof(VfioDmaMap.HostAddress)));
+        Assert.Equal(16, Offset<VfioDmaMap>(nameof(VfioDmaMap.Iova)));
+        Assert.Equal(24, Offset<VfioDmaMap>(nameof(VfioDmaMap.Size)));
+    }
+
+    private static uint Make(uint direction, uint type, uint number, int size) => (direction << 30) | ((uint)size << 16) | (type << 8) | number;
+
+    private static int Offset<T>(string field) => (int)Marshal.OffsetOf<T>(field);
+}

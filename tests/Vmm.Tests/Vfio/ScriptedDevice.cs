@@ -1,0 +1,177 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using Exitless.Linux;
+using Exitless.Vmm.Vfio;
+using Microsoft.Win32.SafeHandles;
+
+namespace Exitless.Vmm.Tests.Vfio;
+
+/// <summary>
+/// A device as VFIO shows one, by default with the shape of a VF of an 82576: BAR 0 and BAR 3 with 16 KiB each, three MSI-X vectors, their table in BAR 3 at 0
+/// and the pending bits at 0x2000. What would end the process or upset the kernel on a real host is written down in <see cref="Violations"/>.
+/// </summary>
+internal sealed class ScriptedDevice : IVfioDevice
+{
+    private const int ConfigIndex = 7;
+    private readonly VfioRegion[] _bars = [.. Enumerable.Repeat(VfioRegion.None, 6)];
+    private readonly Dictionary<int, byte[]> _memory = [];
+    private readonly Dictionary<int, SafeFileHandle> _files = [];
+
+    public ScriptedDevice()
+    {
+        Word(0x00, 0x10ca_8086);
+        Word(0x04, 0x0010_0000);
+        Word(0x08, 0x0200_0001);
+        Word(0x0c, 0x0080_0000);
+        Word(0x10, 0xc);
+        Word(0x1c, 0xc);
+        Word(0x34, 0x70);
+        Word(0x70, 0x0002_a011);
+        Word(0x74, 3);
+        Word(0x78, 0x2003);
+        // PCI Express endpoint that can reset its function.
+        Word(0xa0, 0x0002_0010);
+        Word(0xa4, 0x1000_8cc2);
+        // AER, ARI, SR-IOV, serial number.
+        Word(0x100, 0x1401_0001);
+        Word(0x140, 0x1501_000e);
+        Word(0x144, 0x0000_0100);
+        Word(0x150, 0x1a01_0010);
+        Word(0x154, 0x0000_0007);
+        Word(0x1a0, 0x0001_0003);
+        SetBar(0, 0x4000);
+        SetBar(3, 0x4000);
+    }
+
+    public List<string> Journal { get; } = [];
+    public List<string> Violations { get; } = [];
+    public byte[] Bytes { get; } = new byte[4096];
+    public IReadOnlyList<VfioRegion> Bars => _bars;
+    public VfioRegion Config { get; } = new(4096, (ulong)ConfigIndex << 40, false, false, null);
+    public int MsixCount { get; set; } = 3;
+    public bool MsixGrows { get; set; } = true;
+
+    /// <summary>Error that VFIO_DEVICE_SET_IRQS gives; 0 for none.</summary>
+    public int RefuseMsix { get; set; }
+
+    public bool RefuseMap { get; set; }
+
+    /// <summary>Writes nothing down, so that a test can count what the code under test allocates.</summary>
+    public bool Silent { get; set; }
+
+    public int HostVectors { get; private set; }
+    public Dictionary<int, EventFd?> Triggers { get; } = [];
+    public List<(int Bar, ulong Offset, ulong Value)> BarWrites { get; } = [];
+
+    /// <summary>How many pieces of BARs the guest reaches; kept by the one that shows them.</summary>
+    public int ShownPieces { get; set; }
+
+    public bool Answers => (Bytes[4] & 2) != 0;
+
+    public void Word(int offset, uint value) => BinaryPrimitives.WriteUInt32LittleEndian(Bytes.AsSpan(offset), value);
+
+    public void SetBar(int index, int size, bool msixMappable = true, IReadOnlyList<(ulong Offset, ulong Size)>? sparse = null)
+    {
+        _bars[index] = new VfioRegion((ulong)size, (ulong)index << 40, true, msixMappable, sparse);
+        _memory[index] = new byte[size];
+        _files[index] = MemoryFile.Create($"bar{index}", Math.Max(size, 4096));
+    }
+
+    public byte[] Memory(int bar) => _memory[bar];
+
+    /// <summary>The hardware raises a vector.</summary>
+    /// <returns>False if nobody would notice.</returns>
+    public bool Fire(int vector)
+    {
+        if (Triggers.GetValueOrDefault(vector) is not { } trigger)
+            return false;
+        trigger.Signal();
+        return true;
+    }
+
+    public void Read(VfioRegion region, ulong offset, Span<byte> data)
+    {
+        if (Find(region, offset, data.Length) is { } source)
+            source.AsSpan((int)offset, data.Length).CopyTo(data);
+        else
+            data.Fill(0xff);
+    }
+
+    public void Write(VfioRegion region, ulong offset, ReadOnlySpan<byte> data)
+    {
+        if (Find(region, offset, data.Length) is not { } target)
+            return;
+        data.CopyTo(target.AsSpan((int)offset));
+        if (target != Bytes)
+        {
+            Span<byte> value = stackalloc byte[8];
+            value.Clear();
+            data.CopyTo(value);
+            BarWrites.Add(((int)(region.Offset >> 40), offset, BinaryPrimitives.ReadUInt64LittleEndian(value)));
+            return;
+        }
+        if (offset < 0x74 && offset + (ulong)data.Length > 0x70)
+            Violations.Add("The MSI-X control bits are the kernel's, and were written.");
+        if (offset == 4)
+            Journal.Add($"command {data[0]:x2}");
+        if (!Answers && ShownPieces > 0)
+            Violations.Add("The device stopped to answer while the guest could still reach its BARs.");
+    }
+
+    public bool TrySetMsix(int first, ReadOnlySpan<EventFd?> triggers)
+    {
+        if (RefuseMsix != 0)
+            return Refuse(RefuseMsix);
+        if (first + triggers.Length > MsixCount || (!MsixGrows && HostVectors > 0 && first + triggers.Length > HostVectors))
+            return Refuse(Errno.Invalid);
+        HostVectors = Math.Max(HostVectors, first + triggers.Length);
+        for (var i = 0; i < triggers.Length; i++)
+            Triggers[first + i] = triggers[i];
+        Note($"msix {first}+{triggers.Length}");
+        return true;
+    }
+
+    public void DisableMsix()
+    {
+        if (HostVectors == 0)
+            Violations.Add("MSI-X was switched off that was not on.");
+        HostVectors = 0;
+        Triggers.Clear();
+        Note("msix off");
+    }
+
+    public Mapping Map(VfioRegion region, ulong offset, ulong size)
+    {
+        if (RefuseMap)
+            throw new LinuxException("mmap", Errno.Invalid);
+        Note($"map {region.Offset >> 40} {offset:x}+{size:x}");
+        return Mapping.Share(_files[(int)(region.Offset >> 40)], (long)offset, size);
+    }
+
+    public void Dispose()
+    {
+        if (ShownPieces > 0)
+            Violations.Add("The device was closed while the guest could still reach its BARs.");
+        Note("close");
+        foreach (var file in _files.Values)
+            file.Dispose();
+    }
+
+    private static bool Refuse(int error)
+    {
+        Marshal.SetLastPInvokeError(error);
+        return false;
+    }
+
+    private byte[]? Find(VfioRegion region, ulong offset, int length)
+    {
+        var memory = region.Offset >> 40 == ConfigIndex ? Bytes : _memory.GetValueOrDefault((int)(region.Offset >> 40));
+        return memory is not null && offset + (ulong)length <= (ulong)memory.Length ? memory : null;
+    }
+
+    private void Note(string entry)
+    {
+        if (!Silent)
+            Journal.Add(entry);
+    }
+}
