@@ -14,6 +14,7 @@ internal static class Program
         builder.AddControlPlane(args);
         builder.Services.AddDashboard();
         var app = builder.Build();
+        app.UseDashboard();
         app.UseControlPlane();
         app.MapControlPlane();
         app.MapDashboard();
