@@ -107,7 +107,7 @@ internal sealed class InventoryReader(HostRoot root, ImageFolder images, DeviceU
                     device.Mac = network.Mac;
             }
             if (macs.TryGetValue(function.Address, out var mac))
-                device.Mac = mac;
+                device.Mac = MacText.IsNone(mac) ? "" : MacText.Of(mac);
             inventory.Devices.Add(device);
         }
     }

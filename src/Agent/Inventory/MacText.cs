@@ -7,6 +7,9 @@ internal static class MacText
 {
     public static string Of(PhysicalAddress mac) => string.Join(':', mac.GetAddressBytes().Select(b => b.ToString("x2")));
 
+    /// <summary>What some PFs (igb) show for a VF that was given none: its driver makes one up.</summary>
+    public static bool IsNone(PhysicalAddress mac) => !mac.GetAddressBytes().AsSpan().ContainsAnyExcept((byte)0);
+
     /// <summary>A unicast MAC of 6 bytes that is not all zero; null for anything else.</summary>
     public static PhysicalAddress? Parse(string text)
     {

@@ -9,10 +9,10 @@ namespace Exitless.Agent.Inventory;
 /// <summary>The MACs of VFs as their PFs have them: what the NIC filters by, also while the VF has no driver or belongs to a guest.</summary>
 internal sealed class VfMacReader(HostRoot root, IRtnetlink netlink)
 {
-    /// <summary>MACs by the VF's address; a VF whose PF does not say is missing.</summary>
-    public IReadOnlyDictionary<string, string> Read(IReadOnlyList<PciFunction> functions)
+    /// <summary>MACs by the VF's address; all zeros: given none. A VF whose PF does not say is missing.</summary>
+    public IReadOnlyDictionary<string, PhysicalAddress> Read(IReadOnlyList<PciFunction> functions)
     {
-        var macs = new Dictionary<string, string>(StringComparer.Ordinal);
+        var macs = new Dictionary<string, PhysicalAddress>(StringComparer.Ordinal);
         foreach (var pf in functions)
         {
             if (pf.NumVfs == 0 || pf.NetInterfaces.Count == 0)
@@ -21,7 +21,7 @@ internal sealed class VfMacReader(HostRoot root, IRtnetlink netlink)
             foreach (var vf in functions)
             {
                 if (string.Equals(vf.PfAddress, pf.Address, StringComparison.Ordinal) && vf.VfIndex is { } index && byIndex.TryGetValue(index, out var mac))
-                    macs[vf.Address] = MacText.Of(mac);
+                    macs[vf.Address] = mac;
             }
         }
         return macs;

@@ -10,7 +10,7 @@ internal sealed class DevicePreparer(VfMac macs, VfioBinding binding, EventLog e
     public static IReadOnlyList<BoundDevice> Record(LaunchPlan plan) =>
     [
         .. plan.Devices.Select(d => new BoundDevice(
-            d.Function.Address, d.Function.Driver, d.Mac is null ? null : d.CurrentMac, d.Mac is null ? null : d.Function.PfAddress, d.Function.VfIndex ?? 0)),
+            d.Function.Address, d.Function.Driver, d.Mac is null || d.CurrentMac is null ? null : Inventory.MacText.Of(d.CurrentMac), d.Mac is null ? null : d.Function.PfAddress, d.Function.VfIndex ?? 0)),
     ];
 
     public string SetMac(PlannedDevice device, string vmId)

@@ -8,4 +8,4 @@ namespace Exitless.Agent.Machines;
 internal sealed record LaunchPlan(WantedVm Vm, string KernelPath, string? InitrdPath, IReadOnlyList<PlannedDevice> Devices);
 
 /// <param name="Mac">Null: left as it is.</param>
-internal sealed record PlannedDevice(PciFunction Function, int Group, PhysicalAddress? Mac, string? CurrentMac, string Field);
+internal sealed record PlannedDevice(PciFunction Function, int Group, PhysicalAddress? Mac, PhysicalAddress? CurrentMac, string Field);

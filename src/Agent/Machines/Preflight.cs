@@ -88,7 +88,7 @@ internal sealed class Preflight(HostRoot root, ImageFolder images, DeviceClaims 
     }
 
     private PlannedDevice CheckDevice(
-        WantedVm vm, IReadOnlyList<PciFunction> functions, IReadOnlyDictionary<string, string> inUse, IReadOnlyDictionary<string, string> currentMacs, int index)
+        WantedVm vm, IReadOnlyList<PciFunction> functions, IReadOnlyDictionary<string, string> inUse, IReadOnlyDictionary<string, PhysicalAddress> currentMacs, int index)
     {
         var (address, field) = (vm.Devices[index].Address, string.Create(CultureInfo.InvariantCulture, $"devices[{index}]"));
         var function = functions.FirstOrDefault(f => string.Equals(f.Address, address, StringComparison.Ordinal)) ?? throw new ProblemException(
@@ -108,7 +108,7 @@ internal sealed class Preflight(HostRoot root, ImageFolder images, DeviceClaims 
     }
 
     private static PhysicalAddress? CheckMac(
-        string text, PciFunction function, IReadOnlyList<PciFunction> functions, IReadOnlyDictionary<string, string> currentMacs, string field)
+        string text, PciFunction function, IReadOnlyList<PciFunction> functions, IReadOnlyDictionary<string, PhysicalAddress> currentMacs, string field)
     {
         if (text.Length == 0)
             return null;
@@ -122,9 +122,9 @@ internal sealed class Preflight(HostRoot root, ImageFolder images, DeviceClaims 
                 "Bind the PF to its network driver, or leave the MAC empty.", field);
         foreach (var (other, taken) in currentMacs)
         {
-            if (!string.Equals(other, function.Address, StringComparison.Ordinal) && string.Equals(taken, MacText.Of(mac), StringComparison.Ordinal))
+            if (!string.Equals(other, function.Address, StringComparison.Ordinal) && taken.Equals(mac))
                 throw new ProblemException(
-                    "mac-in-use", "Another VF has this MAC", $"{other} has the MAC {taken} already; with two, the NIC would give neither its packets reliably.", "Choose another MAC.", field);
+                    "mac-in-use", "Another VF has this MAC", $"{other} has the MAC {text} already; with two, the NIC would give neither its packets reliably.", "Choose another MAC.", field);
         }
         return mac;
     }

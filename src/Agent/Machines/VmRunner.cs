@@ -256,7 +256,7 @@ internal sealed partial class VmRunner : IAsyncDisposable
         {
             Save(_record with { Phase = VmPhase.Idle, Devices = [], ProcessId = 0, Problem = ProblemRecord.Of(e.Problem) });
             Report(VmState.Failed, e.Problem);
-            _services.Events.Error("vm-failed", $"{wanted.Name}: {e.Problem.Title}. {e.Problem.Detail}", _vmId);
+            _services.Events.Error("vm-failed", $"{wanted.Name}: {e.Problem.Title.TrimEnd('.')}. {e.Problem.Detail}", _vmId);
             Failed(_services.Log, wanted.Name, e.Problem.Detail);
         }
     }

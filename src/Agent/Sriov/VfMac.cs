@@ -29,10 +29,10 @@ internal sealed class VfMac(HostRoot root, IRtnetlink netlink)
         }
     }
 
-    /// <summary>Gives a VF back the MAC it had, if it can; a VF that has gone has none.</summary>
+    /// <summary>Gives a VF back the MAC it had, be it none (all zeros), if it can; a VF that has gone has none.</summary>
     public void Restore(BoundDevice device)
     {
-        if (device is not { PreviousMac: { } text, PfAddress: { } pf } || MacText.Parse(text) is not { } mac || PfInterface(pf) is not { } network)
+        if (device is not { PreviousMac: { } text, PfAddress: { } pf } || !PhysicalAddress.TryParse(text.Replace(':', '-'), out var mac) || PfInterface(pf) is not { } network)
             return;
         try
         {

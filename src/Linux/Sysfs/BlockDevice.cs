@@ -35,8 +35,8 @@ public static class BlockDevice
                     Collect(root, below, functions, seen);
             }
         }
-        // With NVMe multipath the disk hangs below a virtual subsystem, whose controllers are links to the real ones.
-        var subsystem = path.IndexOf("/nvme-subsys", StringComparison.Ordinal);
+        // With NVMe multipath the disk hangs below nvme-subsystem/nvme-subsys‹n›, whose controllers are links to the real ones.
+        var subsystem = path.LastIndexOf("/nvme-subsys", StringComparison.Ordinal);
         if (subsystem < 0)
             return;
         var end = path.IndexOf('/', subsystem + 1);

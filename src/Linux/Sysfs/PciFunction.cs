@@ -51,7 +51,7 @@ public sealed record PciFunction(
             pf is null ? null : IndexOf(root, pf, address),
             (int)(SysfsFile.Number(folder + "/sriov_totalvfs") ?? 0),
             (int)(SysfsFile.Number(folder + "/sriov_numvfs") ?? 0),
-            SysfsFile.Names(folder + "/net"));
+            InterfacesOf(folder));
     }
 
     /// <summary>All functions, by address.</summary>
@@ -70,6 +70,15 @@ public sealed record PciFunction(
 
     /// <summary>The addresses of all functions in an IOMMU group.</summary>
     public static IReadOnlyList<string> GroupMembers(HostRoot root, int group) => SysfsFile.Names(root.Sys($"kernel/iommu_groups/{group}/devices"));
+
+    // A virtio NIC's interface hangs below its virtio device.
+    private static IReadOnlyList<string> InterfacesOf(string folder)
+    {
+        var own = SysfsFile.Names(folder + "/net");
+        return own.Count > 0
+            ? own
+            : [.. SysfsFile.Names(folder).Where(n => n.StartsWith("virtio", StringComparison.Ordinal)).SelectMany(n => SysfsFile.Names($"{folder}/{n}/net"))];
+    }
 
     private static int? IndexOf(HostRoot root, string pf, string vf)
     {

@@ -14,8 +14,10 @@ internal sealed class AgentStream(IAsyncStreamReader<AgentMessage> from, IServer
 
     public Task SendAsync(ControlMessage message) => to.WriteAsync(message);
 
-    public async Task<AgentMessage> NextAsync() =>
-        await from.MoveNext(TestContext.Current.CancellationToken).Within() ? from.Current : throw new InvalidOperationException("The agent closed the stream.");
+    public Task<AgentMessage> NextAsync() => NextAsync(Limit.Time);
+
+    public async Task<AgentMessage> NextAsync(TimeSpan limit) =>
+        await from.MoveNext(CancellationToken.None).WaitAsync(limit, TestContext.Current.CancellationToken) ? from.Current : throw new InvalidOperationException("The agent closed the stream.");
 
     /// <summary>Reads on until a message fits.</summary>
     public async Task<T> NextAsync<T>(Func<AgentMessage, T?> pick)

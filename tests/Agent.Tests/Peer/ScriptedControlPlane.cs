@@ -67,7 +67,9 @@ internal sealed class ScriptedControlPlane : IAsyncDisposable
     }
 
     /// <summary>The next stream that an agent opens.</summary>
-    public async Task<AgentStream> NextStreamAsync() => await _streams.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().Within();
+    public Task<AgentStream> NextStreamAsync() => NextStreamAsync(TestContext.Current.CancellationToken).Within();
+
+    public Task<AgentStream> NextStreamAsync(CancellationToken stop) => _streams.Reader.ReadAsync(stop).AsTask();
 
     public async ValueTask DisposeAsync()
     {
