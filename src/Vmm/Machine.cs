@@ -32,7 +32,7 @@ internal sealed class Machine : IMachine
     {
         _running = _parts.Vcpus.Count;
         for (var i = 0; i < _parts.Vcpus.Count; i++)
-            _threads.Add(new VcpuThread(i, _parts.Vcpus[i], _parts.Ports, _parts.Mmio, _parts.End, VcpuLeft));
+            _threads.Add(new VcpuThread(i, _parts.Vcpus[i], _parts.Ports, _parts.Mmio, _parts.End, i < _parts.VcpuCpus.Count ? _parts.VcpuCpus[i] : null, VcpuLeft));
         foreach (var thread in _threads)
             thread.Start();
     }
@@ -86,6 +86,8 @@ internal sealed class MachineParts : IDisposable
     public required EventFd PowerButton { get; init; }
 
     public required IReadOnlyList<Kvm.KvmVcpu> Vcpus { get; init; }
+
+    public required IReadOnlyList<int> VcpuCpus { get; init; }
 
     public required SafeFileHandle VmStatistics { get; init; }
 

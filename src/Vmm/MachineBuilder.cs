@@ -33,7 +33,15 @@ internal static class MachineBuilder
         {
             var parts = Build(config, descriptors, console, kernel, plan, kvm, cpuid, addressEnd, owned);
             var machine = new Machine(parts, ended);
-            machine.Start();
+            try
+            {
+                machine.Start();
+            }
+            catch
+            {
+                machine.Dispose();
+                throw;
+            }
             descriptors.Kvm.Dispose();
             descriptors.Kernel.Dispose();
             descriptors.Initrd?.Dispose();
@@ -94,7 +102,7 @@ internal static class MachineBuilder
         var vcpus = Vcpus(vm, config.Vcpus, kvm, cpuid, entry, owned);
         return new MachineParts
         {
-            Owned = owned, End = end, Ports = Ports(serial, bus, end), Mmio = new MmioBus(bus), Serial = serial, PowerButton = powerButton, Vcpus = vcpus,
+            Owned = owned, End = end, Ports = Ports(serial, bus, end), Mmio = new MmioBus(bus), Serial = serial, PowerButton = powerButton, Vcpus = vcpus, VcpuCpus = config.VcpuCpus,
             VmStatistics = owned.Push(vm.OpenStatistics()), VcpuStatistics = [.. vcpus.Select(v => owned.Push(v.OpenStatistics()))], Devices = devices,
         };
     }

@@ -21,12 +21,13 @@ internal sealed class VcpuThread
     private readonly MmioBus _mmio;
     private readonly GuestEnd _end;
     private readonly Action _left;
+    private readonly int? _cpu;
     private readonly Thread _thread;
     private readonly Lock _gate = new();
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _threadId;
 
-    public VcpuThread(int index, KvmVcpu vcpu, PortBus ports, MmioBus mmio, GuestEnd end, Action left)
+    public VcpuThread(int index, KvmVcpu vcpu, PortBus ports, MmioBus mmio, GuestEnd end, int? cpu, Action left)
     {
         _index = index;
         _vcpu = vcpu;
@@ -34,6 +35,7 @@ internal sealed class VcpuThread
         _mmio = mmio;
         _end = end;
         _left = left;
+        _cpu = cpu;
         _thread = new Thread(Run) { Name = $"vcpu {index}" };
     }
 
@@ -69,6 +71,8 @@ internal sealed class VcpuThread
         {
             var blocked = CurrentThread.BlockSignal(KickSignal);
             _vcpu.SetSignalMask(blocked & ~(1UL << (KickSignal - 1)));
+            if (_cpu is { } cpu)
+                Pin(cpu);
             lock (_gate)
                 _threadId = CurrentThread.Id;
         }
@@ -92,6 +96,19 @@ internal sealed class VcpuThread
             _threadId = 0;
         CurrentThread.TakeSignal(KickSignal);
         _left();
+    }
+
+    private void Pin(int cpu)
+    {
+        try
+        {
+            CurrentThread.SetAffinity([cpu]);
+        }
+        catch (Exception e) when (e is LinuxException or ArgumentOutOfRangeException)
+        {
+            throw new VmmProblemException("cpu-unavailable", "A vCPU cannot be pinned where it was asked to be.", $"vCPU {_index} cannot run on CPU {cpu}: {e.Message}.",
+                "Choose CPUs that are online and in the cpuset of the VM's process.", "vcpuCpus", e);
+        }
     }
 
     private void RunOnce()

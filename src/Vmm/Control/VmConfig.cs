@@ -24,6 +24,13 @@ public sealed record VmConfig
     /// <summary>True if <see cref="VmmDescriptors.Initrd"/> is given.</summary>
     public required bool HasInitrd { get; init; }
 
+    /// <summary>
+    /// Host CPUs that vCPU threads are pinned to, by vCPU; empty or shorter: the others run anywhere. A device's host vectors are best
+    /// steered to the CPU of the vCPU that takes them (/proc/irq/N/smp_affinity).
+    /// </summary>
+    // The JSON reader sets absent members to null.
+    public IReadOnlyList<int> VcpuCpus { get => field ?? []; init; }
+
     /// <summary>Devices that the guest owns.</summary>
     public required IReadOnlyList<VfioDeviceConfig> Devices { get; init; }
 }

@@ -48,7 +48,7 @@ internal sealed class TinyGuest : IDisposable
             ports.Add(AcpiSleep.ControlPort, 2, new AcpiSleep(GuestEnd));
             if (probe is not null)
                 ports.Add(0x500, 4, probe);
-            _thread = new VcpuThread(0, Vcpu, ports, new MmioBus(pci), GuestEnd, () => _left.TrySetResult());
+            _thread = new VcpuThread(0, Vcpu, ports, new MmioBus(pci), GuestEnd, cpu: null, () => _left.TrySetResult());
         }
         catch
         {

@@ -1,0 +1,93 @@
+using System.Buffers.Binary;
+using Exitless.Linux;
+using Exitless.Vmm.Control;
+using Microsoft.Win32.SafeHandles;
+
+namespace Exitless.Vmm.Tests;
+
+/// <summary>A bzImage of a few instructions: a true header around 64-bit code at the entry.</summary>
+internal static class TinyKernel
+{
+    public const int PayloadOffset = 4096;
+    public const uint InitBytes = 1 << 20;
+    public const ulong LoadAddress = 0x1000000;
+
+    /// <summary>mov ebx, [rsi+0x228]; then each byte of the command line to port 0x3F8.</summary>
+    public static ReadOnlySpan<byte> PrintCommandLine =>
+        [0x8b, 0x9e, 0x28, 0x02, 0, 0, 0xba, 0xf8, 0x03, 0, 0, 0x8a, 0x03, 0x84, 0xc0, 0x74, 0x06, 0xee, 0x48, 0xff, 0xc3, 0xeb, 0xf4];
+
+    /// <summary>mov edx, 0x600; mov al, 0x34; out dx, al; hlt.</summary>
+    public static ReadOnlySpan<byte> PowerOff => [0xba, 0, 0x06, 0, 0, 0xb0, 0x34, 0xee, 0xf4, 0xeb, 0xfd];
+
+    /// <summary>mov edx, 0xcf9; mov al, 6; out dx, al; hlt.</summary>
+    public static ReadOnlySpan<byte> Reset => [0xba, 0xf9, 0x0c, 0, 0, 0xb0, 6, 0xee, 0xf4, 0xeb, 0xfd];
+
+    /// <summary>mov edx, 0x64; mov al, 0xfe; out dx, al; hlt.</summary>
+    public static ReadOnlySpan<byte> KeyboardReset => [0xba, 0x64, 0, 0, 0, 0xb0, 0xfe, 0xee, 0xf4, 0xeb, 0xfd];
+
+    /// <summary>ud2, without an IDT.</summary>
+    public static ReadOnlySpan<byte> TripleFault => [0x0f, 0x0b];
+
+    /// <summary>jmp to itself.</summary>
+    public static ReadOnlySpan<byte> Spin => [0xeb, 0xfe];
+
+    /// <summary>mov ebx, address; mov eax, [rbx]; four times the low byte to port 0x3F8.</summary>
+    public static byte[] PrintDword(uint address) =>
+    [
+        0xbb, (byte)address, (byte)(address >> 8), (byte)(address >> 16), (byte)(address >> 24), 0x8b, 0x03, 0xba, 0xf8, 0x03, 0, 0,
+        0xee, 0xc1, 0xe8, 8, 0xee, 0xc1, 0xe8, 8, 0xee, 0xc1, 0xe8, 8, 0xee,
+    ];
+
+    public static byte[] Image(ReadOnlySpan<byte> code)
+    {
+        // The header gives the payload's size in paragraphs of 16 bytes.
+        var paragraphs = (0x200 + code.Length + 15) / 16;
+        var image = new byte[PayloadOffset + (16 * paragraphs)];
+        BinaryPrimitives.WriteInt32LittleEndian(image.AsSpan(0x1f4), paragraphs);
+        image[0x1f1] = (PayloadOffset / 512) - 1;
+        BinaryPrimitives.WriteUInt16LittleEndian(image.AsSpan(0x1fe), 0xaa55);
+        image[0x201] = 0x66;
+        "HdrS"u8.CopyTo(image.AsSpan(0x202));
+        BinaryPrimitives.WriteUInt16LittleEndian(image.AsSpan(0x206), 0x20f);
+        image[0x211] = 1;
+        BinaryPrimitives.WriteUInt32LittleEndian(image.AsSpan(0x22c), 0x7fffffff);
+        BinaryPrimitives.WriteUInt32LittleEndian(image.AsSpan(0x230), 0x200000);
+        image[0x234] = 1;
+        image[0x236] = 1;
+        BinaryPrimitives.WriteUInt32LittleEndian(image.AsSpan(0x238), 2047);
+        BinaryPrimitives.WriteUInt64LittleEndian(image.AsSpan(0x258), LoadAddress);
+        BinaryPrimitives.WriteUInt32LittleEndian(image.AsSpan(0x260), InitBytes);
+        code.CopyTo(image.AsSpan(PayloadOffset + 0x200));
+        return image;
+    }
+
+    public static SafeFileHandle File(ReadOnlySpan<byte> bytes)
+    {
+        var file = MemoryFile.Create("test", bytes.Length);
+        Assert.Equal(bytes.Length, Files.TryWriteAt(file, bytes, 0, out _));
+        return file;
+    }
+
+    public static VmConfig Config(string commandLine = "hello", long memoryBytes = 64 << 20) => new()
+    {
+        VmId = Guid.CreateVersion7(TimeProvider.System.GetUtcNow()), Name = "tiny", Vcpus = 1, MemoryBytes = memoryBytes, CommandLine = commandLine,
+        ConsoleLogPath = "", HasInitrd = false, Devices = [],
+    };
+
+    /// <summary>/dev/kvm, or the test is skipped in words.</summary>
+    public static SafeFileHandle OpenKvm()
+    {
+        SafeFileHandle? kvm = null;
+        var reason = "";
+        try
+        {
+            kvm = Files.Open("/dev/kvm", OpenMode.ReadWrite);
+        }
+        catch (LinuxException e)
+        {
+            reason = e.Message;
+        }
+        Assert.SkipWhen(kvm is null, $"No usable /dev/kvm here: {reason}");
+        return kvm!;
+    }
+}
