@@ -9,13 +9,14 @@ namespace Exitless.Lab.Cache;
 /// <param name="Linux">Folder of the unpacked kernel package.</param>
 /// <param name="KernelRelease">The kernel's release, as <c>uname -r</c> shows it.</param>
 /// <param name="Commands">Folder of the unpacked static busybox.</param>
+/// <param name="Ethtool">Folder of the unpacked ethtool, with libraries of its own that the machine lacks.</param>
 /// <param name="Libraries">Folder of shared libraries the machine itself lacks; may be empty.</param>
 /// <param name="Packages">Package name to version.</param>
 internal sealed record LabFiles(
-    int Recipe, string Qemu, string Linux, string KernelRelease, string Commands, string Libraries, IReadOnlyDictionary<string, string> Packages)
+    int Recipe, string Qemu, string Linux, string KernelRelease, string Commands, string Ethtool, string Libraries, IReadOnlyDictionary<string, string> Packages)
 {
     /// <summary>Raised when the layout of the cache changes.</summary>
-    public const int CurrentRecipe = 2;
+    public const int CurrentRecipe = 3;
 
     /// <summary>The kernel image (bzImage).</summary>
     [JsonIgnore]
@@ -28,6 +29,10 @@ internal sealed record LabFiles(
     /// <summary>The static busybox.</summary>
     [JsonIgnore]
     public string Busybox => FirstThere(Path.Combine(Commands, "bin/busybox"), Path.Combine(Commands, "usr/bin/busybox"));
+
+    /// <summary>The ethtool program.</summary>
+    [JsonIgnore]
+    public string EthtoolProgram => FirstThere(Path.Combine(Ethtool, "sbin/ethtool"), Path.Combine(Ethtool, "usr/sbin/ethtool"));
 
     /// <summary>Reads the stamp of an earlier <c>prepare</c>; null where there is none that still holds.</summary>
     public static LabFiles? Read(string cache)
@@ -44,7 +49,7 @@ internal sealed record LabFiles(
         {
             return null;
         }
-        return files is { Recipe: CurrentRecipe } && File.Exists(files.Kernel) && File.Exists(files.Busybox)
+        return files is { Recipe: CurrentRecipe } && File.Exists(files.Kernel) && File.Exists(files.Busybox) && File.Exists(files.EthtoolProgram)
             && Directory.Exists(files.Modules) && Directory.Exists(files.Libraries) && File.Exists(Path.Combine(files.Qemu, "usr/bin/qemu-system-x86_64"))
             ? files : null;
     }

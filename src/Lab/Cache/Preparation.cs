@@ -30,7 +30,7 @@ internal static partial class Preparation
     // Older versions, and what an interrupted run left. A host that runs has its files open and does not need their names.
     private static void RemoveOthers(LabFiles files)
     {
-        foreach (var kept in (string[])[files.Qemu, files.Linux, files.Commands, files.Libraries])
+        foreach (var kept in (string[])[files.Qemu, files.Linux, files.Commands, files.Ethtool, files.Libraries])
         {
             foreach (var other in Directory.GetDirectories(Path.GetDirectoryName(kept)!).Where(f => f != kept))
                 Directory.Delete(other, recursive: true);
@@ -52,11 +52,13 @@ internal static partial class Preparation
             folder, cancel, $"{emulator.Name}={emulator.Version}", "qemu-system-common", "qemu-system-data", "seabios", "ipxe-qemu"));
         var shell = await NewestAsync("busybox-static");
         var busybox = await StoreAsync(cache, "busybox", shell, packages, progress, folder => apt.UnpackAloneAsync(folder, $"{shell.Name}={shell.Version}", cancel));
+        var tuner = await NewestAsync("ethtool");
+        var ethtool = await StoreAsync(cache, "ethtool", tuner, packages, progress, folder => apt.UnpackWithDependenciesAsync(folder, cancel, $"{tuner.Name}={tuner.Version}"));
         var libraries = await LibrariesAsync();
         await CheckQemuAsync(qemu, cancel);
 
         var image = Directory.GetFiles(Path.Combine(linux, "boot"), "vmlinuz-*").Single();
-        return new LabFiles(LabFiles.CurrentRecipe, qemu, linux, Path.GetFileName(image)["vmlinuz-".Length..], busybox, libraries, packages);
+        return new LabFiles(LabFiles.CurrentRecipe, qemu, linux, Path.GetFileName(image)["vmlinuz-".Length..], busybox, ethtool, libraries, packages);
 
         async Task<AptPackage> NewestAsync(string name)
             => (await apt.FindAsync($"^{Regex.Escape(name)}$", cancel)).MaxBy(p => p.Version)

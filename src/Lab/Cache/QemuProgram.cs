@@ -3,8 +3,7 @@ namespace Exitless.Lab.Cache;
 /// <summary>How to start a QEMU that was unpacked into a folder and not installed: its program, its libraries, its firmware.</summary>
 internal sealed class QemuProgram(string folder)
 {
-    private const string Triplet = "x86_64-linux-gnu";
-    private readonly string _libraries = string.Join(':', Path.Combine(folder, "usr/lib", Triplet), Path.Combine(folder, "lib", Triplet));
+    private readonly string _libraries = SharedLibraries.PathIn(folder);
 
     // A C library among the unpacked packages works only with the loader of the same package.
     private readonly string? _loader = ((string[])["lib64/ld-linux-x86-64.so.2", "usr/lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"])
@@ -26,6 +25,6 @@ internal sealed class QemuProgram(string folder)
     public IReadOnlyDictionary<string, string> Environment => new Dictionary<string, string>(StringComparer.Ordinal)
     {
         ["LD_LIBRARY_PATH"] = _libraries,
-        ["QEMU_MODULE_DIR"] = Path.Combine(folder, "usr/lib", Triplet, "qemu"),
+        ["QEMU_MODULE_DIR"] = Path.Combine(folder, "usr/lib/x86_64-linux-gnu/qemu"),
     };
 }

@@ -13,10 +13,18 @@ internal static class SharedLibraries
             ?? (extra is null ? null : Directory.EnumerateFiles(extra, soname, SearchOption.AllDirectories).FirstOrDefault());
     }
 
+    /// <summary>Where Debian's x86-64 packages have libraries, under a folder they were unpacked into; a search path for the loader.</summary>
+    public static string PathIn(string folder)
+        => string.Join(':', Path.Combine(folder, "usr/lib/x86_64-linux-gnu"), Path.Combine(folder, "lib/x86_64-linux-gnu"));
+
     /// <summary>Everything a program or library loads at its start, itself not included: name inside the host, file on this machine.</summary>
-    public static async Task<IReadOnlyDictionary<string, string>> OfAsync(string file, CancellationToken cancel)
+    /// <param name="file">The program or library.</param>
+    /// <param name="searchPath">Folders to look in before the machine's own; null for none.</param>
+    /// <param name="cancel">Stops it.</param>
+    public static async Task<IReadOnlyDictionary<string, string>> OfAsync(string file, string? searchPath, CancellationToken cancel)
     {
-        var result = await Tool.TryAsync("ldd", [file], cancel);
+        var result = await Tool.TryAsync("ldd", [file], cancel,
+            searchPath is null ? null : new Dictionary<string, string>(StringComparer.Ordinal) { ["LD_LIBRARY_PATH"] = searchPath });
         // A static program is no fault: ldd says so and ends with 1.
         return result.ExitCode == 0 ? ParseLdd(result.Output, file)
             : (result.Output + result.Errors).Contains("not a dynamic executable", StringComparison.Ordinal) ? new Dictionary<string, string>(StringComparer.Ordinal)

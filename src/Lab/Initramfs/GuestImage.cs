@@ -1,3 +1,5 @@
+using Exitless.Lab.Cache;
+
 namespace Exitless.Lab.Initramfs;
 
 /// <summary>Builds <c>demo.initrd</c>: the little guest that configures a VF and pings through it.</summary>
@@ -6,12 +8,15 @@ internal static class GuestImage
     // button and evdev carry the ACPI power button to acpid.
     private static readonly string[] Modules = ["igbvf", "button", "evdev"];
 
-    public static async Task WriteAsync(Stream output, Busybox busybox, KernelModules modules, string release, CancellationToken cancel)
+    public static async Task WriteAsync(Stream output, Busybox busybox, KernelModules modules, LabFiles files, CancellationToken cancel)
     {
         using var archive = new CpioArchive(output);
         await busybox.AddToAsync(archive, cancel);
         var load = await modules.InLoadOrderAsync(Modules, cancel);
-        Busybox.AddModules(archive, release, load);
+        Busybox.AddModules(archive, files.KernelRelease, load);
+        archive.AddCopy("/usr/sbin/ethtool", 0x1ED, files.EthtoolProgram);
+        foreach (var (name, file) in await SharedLibraries.OfAsync(files.EthtoolProgram, SharedLibraries.PathIn(files.Ethtool), cancel))
+            archive.AddCopy(name.StartsWith('/') ? name : "/usr/lib/x86_64-linux-gnu/" + name, 0x1ED, file);
         archive.AddText("/etc/load", 0x1A4, string.Concat(load.Select(m => m.Name + "\n")));
         archive.AddText("/etc/orders", 0x1A4, Script.Read("guest-orders"));
         archive.AddText("/etc/rcS", 0x1ED, Script.Read("guest-init"));

@@ -49,7 +49,7 @@ internal sealed class HostImage(LabFiles files, LabHostOptions options, string m
     private async Task WriteGuestAsync(string path, Busybox busybox, KernelModules modules, CancellationToken cancel)
     {
         await using var guest = File.Create(path);
-        await GuestImage.WriteAsync(guest, busybox, modules, files.KernelRelease, cancel);
+        await GuestImage.WriteAsync(guest, busybox, modules, files, cancel);
     }
 
     private async Task AddProgramsAsync(CpioArchive archive, CancellationToken cancel)
@@ -74,7 +74,7 @@ internal sealed class HostImage(LabFiles files, LabHostOptions options, string m
         {
             if (soname is not null)
                 libraries["/usr/lib/x86_64-linux-gnu/" + soname] = file;
-            foreach (var (name, path) in await SharedLibraries.OfAsync(file, cancel))
+            foreach (var (name, path) in await SharedLibraries.OfAsync(file, null, cancel))
                 libraries[name.StartsWith('/') ? name : "/usr/lib/x86_64-linux-gnu/" + name] = path;
         }
     }

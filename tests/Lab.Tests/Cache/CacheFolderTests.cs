@@ -24,9 +24,10 @@ public sealed class CacheFolderTests
         cache.Write("linux/6/boot/vmlinuz-6.12.1", "");
         cache.Write("linux/6/usr/lib/modules/6.12.1/modules.builtin", "");
         var busybox = cache.Write("busybox/1/bin/busybox", "");
+        cache.Write("ethtool/6/sbin/ethtool", "");
         Directory.CreateDirectory(Path.Combine(cache.Path, "openssl/here"));
         Assert.Null(LabFiles.Read(cache.Path));
-        var files = new LabFiles(LabFiles.CurrentRecipe, In("qemu/10"), In("linux/6"), "6.12.1", In("busybox/1"), In("openssl/here"),
+        var files = new LabFiles(LabFiles.CurrentRecipe, In("qemu/10"), In("linux/6"), "6.12.1", In("busybox/1"), In("ethtool/6"), In("openssl/here"),
             new Dictionary<string, string>(StringComparer.Ordinal) { ["qemu-system-x86"] = "10" });
         files.Write(cache.Path);
         Assert.Equal(busybox, LabFiles.Read(cache.Path)?.Busybox);
