@@ -64,7 +64,8 @@ internal sealed record LabFiles(
 
     private static string FirstThere(string first, string second) => Path.Exists(first) || !Path.Exists(second) ? first : second;
 
-    private static string Stamp(string cache) => Path.Combine(cache, "lab.json");
+    // Checkouts of different ages share one cache, each with its own stamp.
+    internal static string Stamp(string cache) => Path.Combine(cache, $"lab-{CurrentRecipe}.json");
 }
 
 [JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]

@@ -37,7 +37,7 @@ public sealed class CacheFolderTests
         files.Write(cache.Path);
         File.Delete(busybox);
         Assert.Null(LabFiles.Read(cache.Path));
-        cache.Write("lab.json", "{ broken");
+        File.WriteAllText(LabFiles.Stamp(cache.Path), "{ broken");
         Assert.Null(LabFiles.Read(cache.Path));
 
         string In(string part) => Path.Combine(cache.Path, part);
