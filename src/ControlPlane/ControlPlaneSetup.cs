@@ -86,7 +86,7 @@ public static class ControlPlaneSetup
     {
         ArgumentNullException.ThrowIfNull(app);
         app.Use(Listening.KeepApart);
-        app.UseWhen(c => c.Request.Path.StartsWithSegments("/api", StringComparison.Ordinal), api =>
+        app.UseWhen(c => c.Request.Path.StartsWithSegments("/api", StringComparison.Ordinal) || c.Request.Path.StartsWithSegments("/account", StringComparison.Ordinal), api =>
         {
             api.UseExceptionHandler();
             api.UseStatusCodePages();
@@ -107,10 +107,17 @@ public static class ControlPlaneSetup
         OperationEndpoints.Map(api);
         TokenEndpoints.Map(api);
         app.MapOpenApi(ApiDescription.DocumentPath);
-        app.MapScalarApiReference(ApiDescription.ReferencePath, o =>
+        var reference = app.MapGroup("");
+        reference.MapScalarApiReference(ApiDescription.ReferencePath, o =>
         {
             o.Title = "Exitless API";
             o.DefaultFonts = false;
+        });
+        // Its files let everybody in; here nobody who has not signed in sees anything.
+        ((IEndpointConventionBuilder)reference).Finally(endpoint =>
+        {
+            foreach (var open in endpoint.Metadata.OfType<IAllowAnonymous>().ToList())
+                endpoint.Metadata.Remove(open);
         });
         app.MapHub<LiveHub>(LiveHub.Path);
         app.MapAccount();

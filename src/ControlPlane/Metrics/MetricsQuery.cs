@@ -60,8 +60,8 @@ internal sealed class MetricsQuery(DatabaseServer database, IDbContextFactory<Co
                 }
                 var before = at == 0 ? null : Value(rows[at - 1], columns, i);
                 var elapsed = at == 0 ? 0 : rows[at].Time - rows[at - 1].Time;
-                // A counter that fell has begun again from nothing, and so has been counting since.
-                values.Add(before is null || elapsed <= 0 || elapsed > longestGap ? null : decimal.Round((value.Value >= before.Value ? value.Value - before.Value : value.Value) * 1000m / elapsed, 6));
+                // A counter that fell has begun again with a new run, and no rate spans two runs.
+                values.Add(before is null || value < before || elapsed <= 0 || elapsed > longestGap ? null : decimal.Round((value.Value - before.Value) * 1000m / elapsed, 6));
             }
             series.Add(new MetricSeriesDto(wanted[i].Key, wanted[i].Kind, wanted[i].Unit, values));
         }

@@ -46,10 +46,12 @@ internal sealed partial class ProblemWriter(IProblemDetailsService problems, ILo
         {
             var (code, title, remedy) = status switch
             {
+                StatusCodes.Status400BadRequest => ("request-invalid", "The request cannot be read.", "The API is described at /reference."),
                 StatusCodes.Status401Unauthorized => ("not-signed-in", "Not signed in.", "Send 'Authorization: Bearer' with a valid API token, or sign in."),
                 StatusCodes.Status403Forbidden => ("forbidden", "Not allowed.", null),
                 StatusCodes.Status404NotFound => ("not-found", "There is nothing here.", "The API is described at /reference."),
                 StatusCodes.Status405MethodNotAllowed => ("method-not-allowed", "This method is not allowed here.", "The API is described at /reference."),
+                StatusCodes.Status413PayloadTooLarge => ("body-too-large", "The body is too large.", "Send at most 1 MiB."),
                 StatusCodes.Status415UnsupportedMediaType => ("media-type", "The body must be JSON.", "Send 'Content-Type: application/json'."),
                 _ => ("failed", details.Title ?? "Failed.", (string?)null),
             };
@@ -85,7 +87,13 @@ internal sealed partial class ProblemWriter(IProblemDetailsService problems, ILo
             return Details(StatusCodes.Status400BadRequest, "json-invalid", "The body is not the JSON that is expected.", $"At {place}{(field == "$" ? "" : $", in '{field}'")}: {what}", "The API is described at /reference.",
                 new Dictionary<string, string[]>(StringComparer.Ordinal) { [field] = [what] });
         }
-        return Details(b.StatusCode, b.StatusCode == StatusCodes.Status413PayloadTooLarge ? "body-too-large" : "request-invalid", "The request cannot be read.", b.Message, "The API is described at /reference.");
+        var code = b.StatusCode switch
+        {
+            StatusCodes.Status413PayloadTooLarge => "body-too-large",
+            StatusCodes.Status415UnsupportedMediaType => "media-type",
+            _ => "request-invalid",
+        };
+        return Details(b.StatusCode, code, "The request cannot be read.", b.Message, "The API is described at /reference.");
     }
 
     private static ProblemDetails Details(int status, string code, string title, string detail, string? remedy, IReadOnlyDictionary<string, string[]>? errors = null)
