@@ -11,18 +11,45 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Exitless.ControlPlane.Tests.Identity;
 
 /// <summary>Who gets in, and that nobody else does.</summary>
-public sealed class AccessTests(TestHost host) : IClassFixture<TestHost>
+public sealed class AccessTests(TestHost host, TestPostgres postgres) : IClassFixture<TestHost>
 {
-    /// <summary>All that may answer without a login on the people's port.</summary>
-    private static readonly string[] Open = ["/health/live", "/health/ready", AccountPaths.SignIn];
+    /// <summary>All that may answer without a login on the people's port, beside the files of the pages.</summary>
+    private static readonly string[] Open = ["/health/live", "/health/ready", AccountPaths.SignIn, AccountPaths.LoginPage];
 
     [Fact]
     public async Task Nothing_but_health_and_sign_in_answers_without_a_login()
     {
         using var nobody = host.Client(null);
+        Assert.InRange(await TryAllAsync(nobody, host.Services), 26, int.MaxValue);
+    }
+
+    /// <summary>The same of the whole application, dashboard and all, as it is run.</summary>
+    [Fact]
+    public async Task Nothing_of_the_dashboard_but_the_login_page_answers_without_a_login()
+    {
+        using var folder = new TemporaryFolder();
+        await using var app = Web.Program.Build([
+            "--applicationName=Exitless.Web", $"--contentRoot={AppContext.BaseDirectory}", "--Exitless:HttpsPort=0", "--Exitless:AgentPort=0", $"--Exitless:DataFolder={folder.Path}",
+            $"--ConnectionStrings:ControlPlane={await postgres.NewDatabaseAsync()}", "--Logging:LogLevel:Default=None", "--Logging:LogLevel:Exitless=None",
+        ]);
+        await app.StartAsync(TestContext.Current.CancellationToken);
+        using var handler = host.Handler();
+        handler.SslOptions.CertificateChainPolicy!.CustomTrustStore.Clear();
+        handler.SslOptions.CertificateChainPolicy.CustomTrustStore.Add(app.Services.GetRequiredService<ControlPlane.Authority.CertificateAuthority>().Certificate);
+        using var nobody = new HttpClient(handler) { BaseAddress = new Uri($"https://127.0.0.1:{app.Services.GetRequiredService<ControlPlane.Configuration.Ports>().People}") };
+        Assert.InRange(await TryAllAsync(nobody, app.Services), 35, int.MaxValue);
+        using (var login = await nobody.GetAsync(new Uri(AccountPaths.LoginPage, UriKind.Relative), TestContext.Current.CancellationToken))
+            Assert.Equal(HttpStatusCode.OK, login.StatusCode);
+        await app.StopAsync(TestContext.Current.CancellationToken);
+    }
+
+    private static async Task<int> TryAllAsync(HttpClient nobody, IServiceProvider services)
+    {
         var tried = 0;
-        foreach (var endpoint in host.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>())
+        foreach (var endpoint in services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>())
         {
+            if (endpoint.Metadata.GetMetadata<Microsoft.AspNetCore.StaticAssets.StaticAssetDescriptor>() is not null)
+                continue;
             var path = Fill(endpoint.RoutePattern);
             foreach (var method in endpoint.Metadata.GetMetadata<IHttpMethodMetadata>()?.HttpMethods ?? ["GET"])
             {
@@ -38,7 +65,7 @@ public sealed class AccessTests(TestHost host) : IClassFixture<TestHost>
                     Assert.Equal(HttpStatusCode.Unauthorized, answer.StatusCode);
             }
         }
-        Assert.True(tried > 25, $"Only {tried} endpoints were tried.");
+        return tried;
     }
 
     [Fact]
@@ -54,7 +81,8 @@ public sealed class AccessTests(TestHost host) : IClassFixture<TestHost>
             using var request = new HttpRequestMessage(new HttpMethod(method), path) { Content = method == "GET" ? null : new ByteArrayContent([]) { Headers = { ContentType = new("application/grpc") } }, Version = new Version(2, 0), VersionPolicy = HttpVersionPolicy.RequestVersionExact };
             using var answer = await AnswerAsync(nobody, request);
             var unauthenticated = answer.Headers.TryGetValues("grpc-status", out var status) && status.Single() == "16";
-            Assert.True(answer.StatusCode == HttpStatusCode.NotFound || unauthenticated, $"{method} {path} answered {(int)answer.StatusCode} to nobody.");
+            var toLogin = answer.StatusCode == HttpStatusCode.Redirect && answer.Headers.Location!.AbsolutePath == AccountPaths.LoginPage;
+            Assert.True(answer.StatusCode is HttpStatusCode.NotFound or HttpStatusCode.Unauthorized || toLogin || unauthenticated, $"{method} {path} answered {(int)answer.StatusCode} to nobody.");
         }
     }
 
