@@ -339,8 +339,7 @@ internal sealed partial class VmRunner : IAsyncDisposable
             _quickResets = ranFor < QuickReset ? _quickResets + 1 : 0;
             if (_quickResets < MaxQuickResets)
             {
-                Save(record with { Generation = 0 });   // so that it is started again
-                Report(VmState.Stopped, null);
+                Save(record with { Generation = 0 });   // so that it is started again; until that is told, it counts as running
                 return;
             }
             _quickResets = 0;

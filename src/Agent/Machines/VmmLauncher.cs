@@ -95,7 +95,8 @@ internal sealed class VmmLauncher(string program, string runFolder, HostRoot roo
     /// <summary>Removes what a VM that is gone left in the run folder, but its logs.</summary>
     public void Forget(string vmId)
     {
-        File.Delete(SocketOf(vmId));
+        if (Directory.Exists(FolderOf(vmId)))
+            File.Delete(SocketOf(vmId));
         VmCgroup.Remove(root, vmId);
     }
 

@@ -131,8 +131,7 @@ public sealed class LabTests(LabAgent lab)
         await lab.WaitAsync("the end", () => lab.Vm(LabAgent.VmId)!.State == VmState.Stopped);
         await lab.WaitAsync("the VF as it was", () => lab.Vf(0) is { Driver: "", Mac: "", InUse: "" });
         Assert.Equal("(null)", await lab.ShellAsync($"cat /sys/bus/pci/devices/{lab.Vf(0).Address}/driver_override"));
-        Assert.Equal("", await lab.ShellAsync("ls /sys/fs/cgroup/exitless"));
-        Assert.Equal("", await lab.ShellAsync("pidof -x exitless-agent | wc -w | grep -v 1 || true"));
+        Assert.Equal("", await lab.ShellAsync("find /sys/fs/cgroup/exitless -mindepth 1 -type d; grep -l vmm.sock /proc/[0-9]*/cmdline 2>/dev/null | grep -v self || true"));
     }
 
     [Fact]
