@@ -9,7 +9,7 @@ internal static class LinuxLoader
 {
     private const ulong Entry64 = 0x200;
 
-    /// <summary>Loads kernel, initrd, command line, ACPI tables, boot parameters, GDT and page tables.</summary>
+    /// <summary>Loads kernel, initrd, command line, ACPI tables, boot parameters, reset vector, GDT and page tables.</summary>
     /// <returns>The kernel's 64-bit entry.</returns>
     /// <exception cref="VmmProblemException">A file cannot be read any more, see <see cref="BootFile.Load"/>.</exception>
     public static ulong Load(GuestMemory memory, BzImage kernel, VmmDescriptors descriptors, BootPlan plan, AcpiTables acpi)
@@ -20,6 +20,7 @@ internal static class LinuxLoader
         plan.CommandLine.CopyTo(memory.Slice(MemoryMap.CommandLine, plan.CommandLine.Length));
         acpi.Image.CopyTo(memory.Slice(MemoryMap.AcpiTables, acpi.Image.Length));
         ZeroPage.Fill(memory.Slice(MemoryMap.ZeroPage, ZeroPage.Bytes), kernel.Header, plan, memory.Ranges, MemoryMap.AcpiTables);
+        ResetVector.Code.CopyTo(memory.Slice(MemoryMap.ResetVector, ResetVector.Code.Length));
         LongMode.WriteTables(memory);
         return plan.KernelAddress + Entry64;
     }

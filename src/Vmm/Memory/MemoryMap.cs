@@ -9,7 +9,9 @@ internal static class MemoryMap
     public const ulong CommandLine = 0x20000;
     public const ulong LowRamEnd = 0x9fc00;
     public const ulong AcpiTables = 0xe0000;
-    public const ulong AcpiTablesEnd = 0x100000;
+    public const ulong AcpiTablesEnd = 0xf0000;
+    /// <summary>F000:FFF0, where a processor begins and where a guest without other means jumps to reset the machine.</summary>
+    public const ulong ResetVector = 0xffff0;
     public const ulong OneMebibyte = 0x100000;
 
     /// <summary>RAM below this address, PCI devices above; RAM that does not fit goes on at 4 GiB.</summary>

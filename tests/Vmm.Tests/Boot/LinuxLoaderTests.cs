@@ -31,6 +31,7 @@ public sealed class LinuxLoaderTests
         Assert.Equal(0xFF, page[0x210]);
         Assert.Equal(0x100_0000U, U32(page, 0x214));
         Assert.Equal("RSD PTR "u8, memory.Slice(U64(page, 0x70), 8));
+        Assert.Equal(ResetVector.Code, memory.Slice(MemoryMap.ResetVector, ResetVector.Code.Length));
         Assert.Equal("console=ttyS0 quiet\0"u8, memory.Slice(U32(page, 0x228), 20));
         Assert.Equal(10_001U, U32(page, 0x21C));
         var place = U32(page, 0x218);

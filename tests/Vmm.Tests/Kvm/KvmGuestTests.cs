@@ -1,8 +1,11 @@
 using System.Buffers.Binary;
 using Exitless.Linux;
+using Exitless.Linux.Kvm;
+using Exitless.Vmm.Boot;
 using Exitless.Vmm.Control;
 using Exitless.Vmm.Devices;
 using Exitless.Vmm.Kvm;
+using Exitless.Vmm.Memory;
 
 namespace Exitless.Vmm.Tests.Kvm;
 
@@ -83,6 +86,22 @@ public sealed class KvmGuestTests
         var (reason, text) = await guest.LeftAsync();
         Assert.Equal(VmEndReason.TripleFault, reason);
         Assert.Contains("vCPU 0", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_jump_to_the_firmwares_entry_in_real_mode_resets()
+    {
+        using var guest = new TinyGuest([]);
+        ResetVector.Code.CopyTo(guest.Memory.Slice(MemoryMap.ResetVector, ResetVector.Code.Length));
+        var special = guest.Vcpu.GetSpecialRegisters();
+        var segment = new KvmSegment { Limit = 0xffff, Type = 3, Present = 1, S = 1 };
+        special.Ds = special.Es = special.Fs = special.Gs = special.Ss = segment;
+        special.Cs = segment with { Base = 0xf0000, Selector = 0xf000, Type = 11 };
+        (special.Cr0, special.Cr4, special.Efer) = (0x60000010, 0, 0);
+        guest.Vcpu.SetSpecialRegisters(special);
+        guest.Vcpu.SetRegisters(new KvmRegisters { Rip = 0xfff0, Rflags = 2 });
+        guest.Start();
+        Assert.Equal(VmEndReason.Reset, (await guest.LeftAsync()).Reason);
     }
 
     [Fact]
