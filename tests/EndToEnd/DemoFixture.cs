@@ -57,7 +57,14 @@ public sealed class DemoFixture : IAsyncLifetime
         if (Console is not null)
             await Console.DisposeAsync();
         if (Stack is not null)
+        {
             await Stack.DisposeAsync();
+            // What the host and the control plane said last, for whoever has to find out why a test failed.
+            var logs = Directory.CreateDirectory(Path.Combine(Artifacts, "logs")).FullName;
+            await File.WriteAllLinesAsync(Path.Combine(logs, "control-plane.log"), Stack.Server.Output);
+            if (Host is not null && File.Exists(Host.ConsoleLogPath))
+                File.Copy(Host.ConsoleLogPath, Path.Combine(logs, "host.log"), overwrite: true);
+        }
         Directory.Delete(_folder, recursive: true);
     }
 

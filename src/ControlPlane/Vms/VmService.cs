@@ -110,7 +110,8 @@ internal sealed class VmService(
             if (active is not null)
                 await SupersedeAsync(db, changes, host, active, kind, by, ct);
             var previous = vm.Desired;
-            var met = kind == OperationKind.StartVm && vm is { Desired: DesiredRun.Running, State: VmState.Running };
+            // What a host that is away reported last is no answer: it may have lost power since.
+            var met = kind == OperationKind.StartVm && vm is { Desired: DesiredRun.Running, State: VmState.Running } && links.IsConnected(hostId);
             vm.Desired = desired;
             vm.Deleting = kind == OperationKind.DeleteVm;
             vm.Generation = met ? vm.Generation : changes.Want(host);

@@ -14,7 +14,7 @@ internal static class QemuCommand
     {
         List<string> arguments =
         [
-            "-name", "exitless-" + options.Name, .. firmware,
+            "-name", "exitless-" + options.Name, "-uuid", $"{MachineId(options.Name)}", .. firmware,
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-pidfile", folder.ProcessId,
             "-accel", "tcg,thread=multi", "-M", "q35",
             "-cpu", options.Svm ? "max,+svm,+npt,+x2apic" : "max,-svm,+x2apic",
@@ -70,6 +70,9 @@ internal static class QemuCommand
         var hash = SHA256.HashData(Encoding.UTF8.GetBytes($"{name}/{role}"));
         return $"52:54:00:{hash[0]:x2}:{hash[1]:x2}:{hash[2]:x2}";
     }
+
+    // The DMI product UUID: by it the control plane knows a host that boots again.
+    private static Guid MachineId(string name) => new(SHA256.HashData(Encoding.UTF8.GetBytes($"{name}/machine")).AsSpan(0, 16));
 
     // A comma ends a value in QEMU's option syntax; two stand for one.
     private static string Escape(string path) => path.Replace(",", ",,", StringComparison.Ordinal);
