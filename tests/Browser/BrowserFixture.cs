@@ -42,6 +42,8 @@ public sealed class BrowserFixture : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         var cancellation = TestContext.Current.CancellationToken;
+        // The database runs as another user, who has to be able to enter.
+        File.SetUnixFileMode(_folder, (UnixFileMode)0b111_101_101);
         var (https, agents) = ControlPlaneServer.FreePorts();
         Stack = await DemoStack.StartAsync(
             new DemoStackOptions(Artifacts, Path.Combine(_folder, "data"), https, agents) { LabRunRoot = Path.Combine(_folder, "hosts") }, cancellation);

@@ -9,6 +9,9 @@ namespace Exitless.EndToEnd;
 /// <summary>One control plane, one lab host and the demo VM, shared by all tests of the assembly; a test that needs a fresh host boots it itself.</summary>
 public sealed class DemoFixture : IAsyncLifetime
 {
+    /// <summary>The collection of all tests that use the shared host: what one of them kills, another would miss.</summary>
+    public const string OneAfterAnother = "one after another";
+
     private readonly string _folder = Directory.CreateTempSubdirectory("exitless-e2e-").FullName;
 
     /// <summary>The published programs, as <c>scripts/build</c> leaves them.</summary>
@@ -38,6 +41,8 @@ public sealed class DemoFixture : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         var cancellation = TestContext.Current.CancellationToken;
+        // The database runs as another user, who has to be able to enter.
+        File.SetUnixFileMode(_folder, (UnixFileMode)0b111_101_101);
         var (https, agents) = ControlPlaneServer.FreePorts();
         Stack = await DemoStack.StartAsync(
             new DemoStackOptions(Artifacts, Path.Combine(_folder, "data"), https, agents)

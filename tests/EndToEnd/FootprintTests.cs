@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 namespace Exitless.EndToEnd;
 
 /// <summary>What the agent and a VM's process cost the host.</summary>
+[Collection(DemoFixture.OneAfterAnother)]
 public sealed partial class FootprintTests(DemoFixture demo)
 {
     private const long Mega = 1_000_000;

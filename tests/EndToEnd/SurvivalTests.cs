@@ -4,6 +4,7 @@ using Exitless.Run.Stack;
 namespace Exitless.EndToEnd;
 
 /// <summary>Neither the agent's death nor the control plane's reaches the guest.</summary>
+[Collection(DemoFixture.OneAfterAnother)]
 public sealed class SurvivalTests(DemoFixture demo)
 {
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
