@@ -102,8 +102,17 @@ internal static class MachineBuilder
         var vcpus = Vcpus(vm, config.Vcpus, kvm, cpuid, entry, owned);
         return new MachineParts
         {
-            Owned = owned, End = end, Ports = Ports(serial, bus, end), Mmio = new MmioBus(bus), Serial = serial, PowerButton = powerButton, Vcpus = vcpus, VcpuCpus = config.VcpuCpus,
-            VmStatistics = owned.Push(vm.OpenStatistics()), VcpuStatistics = [.. vcpus.Select(v => owned.Push(v.OpenStatistics()))], Devices = devices,
+            Owned = owned,
+            End = end,
+            Ports = Ports(serial, bus, end),
+            Mmio = new MmioBus(bus),
+            Serial = serial,
+            PowerButton = powerButton,
+            Vcpus = vcpus,
+            VcpuCpus = config.VcpuCpus,
+            VmStatistics = owned.Push(vm.OpenStatistics()),
+            VcpuStatistics = [.. vcpus.Select(v => owned.Push(v.OpenStatistics()))],
+            Devices = devices,
         };
     }
 

@@ -25,7 +25,8 @@ public static class VmmProcess
             {
                 finished.SetException(e);
             }
-        }) { Name = "control" };
+        })
+        { Name = "control" };
         thread.Start();
         await using (cancellationToken.Register(server.Stop))
             await finished.Task;

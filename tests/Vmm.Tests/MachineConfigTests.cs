@@ -7,7 +7,14 @@ public sealed class MachineConfigTests
 {
     private static readonly VmConfig Good = new()
     {
-        VmId = new Guid("00000000-0000-0000-0000-000000000001"), Name = "vm", Vcpus = 1, MemoryBytes = 64 << 20, CommandLine = "", ConsoleLogPath = "", HasInitrd = false, Devices = [],
+        VmId = new Guid("00000000-0000-0000-0000-000000000001"),
+        Name = "vm",
+        Vcpus = 1,
+        MemoryBytes = 64 << 20,
+        CommandLine = "",
+        ConsoleLogPath = "",
+        HasInitrd = false,
+        Devices = [],
     };
 
     [Fact]

@@ -70,8 +70,14 @@ internal static class TinyKernel
 
     public static VmConfig Config(string commandLine = "hello", long memoryBytes = 64 << 20) => new()
     {
-        VmId = Guid.CreateVersion7(TimeProvider.System.GetUtcNow()), Name = "tiny", Vcpus = 1, MemoryBytes = memoryBytes, CommandLine = commandLine,
-        ConsoleLogPath = "", HasInitrd = false, Devices = [],
+        VmId = Guid.CreateVersion7(TimeProvider.System.GetUtcNow()),
+        Name = "tiny",
+        Vcpus = 1,
+        MemoryBytes = memoryBytes,
+        CommandLine = commandLine,
+        ConsoleLogPath = "",
+        HasInitrd = false,
+        Devices = [],
     };
 
     /// <summary>/dev/kvm, or the test is skipped in words.</summary>

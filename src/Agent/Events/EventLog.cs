@@ -51,6 +51,11 @@ internal sealed class EventLog(AsyncSignal signal, TimeProvider time) : ILinkSou
 
     private AgentEvent Make(string kind, string message, string vmId, string device, string severity) => new()
     {
-        Time = time.GetUtcNow().ToUnixTimeMilliseconds(), Kind = kind, Message = message, VmId = vmId, Device = device, Severity = severity,
+        Time = time.GetUtcNow().ToUnixTimeMilliseconds(),
+        Kind = kind,
+        Message = message,
+        VmId = vmId,
+        Device = device,
+        Severity = severity,
     };
 }

@@ -63,7 +63,11 @@ internal sealed partial class PfConverger(VfProvisioner provisioner, ObservedBoa
         {
             observed.Problem = new Problem
             {
-                Code = "vf-creation-failed", Title = "The VFs could not be created", Detail = $"{wanted.Address}: {e.Message}", Remedy = "The host's kernel log says why.", Field = "numVfs",
+                Code = "vf-creation-failed",
+                Title = "The VFs could not be created",
+                Detail = $"{wanted.Address}: {e.Message}",
+                Remedy = "The host's kernel log says why.",
+                Field = "numVfs",
             };
             Refused(log, wanted.Address, wanted.NumVfs, e.Message);
         }

@@ -15,7 +15,10 @@ internal static class AtomicFile
         File.Delete(temporary);   // of an agent that died here: its mode may be another
         using (var file = new FileStream(temporary, new FileStreamOptions
         {
-            Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = mode, BufferSize = 0,
+            Mode = FileMode.CreateNew,
+            Access = FileAccess.Write,
+            UnixCreateMode = mode,
+            BufferSize = 0,
         }))
         {
             file.Write(content);

@@ -33,8 +33,17 @@ internal sealed class Changes(TimeProvider time)
     {
         var row = new EventRow
         {
-            Id = NewId(), Time = at ?? Now, Kind = kind, Severity = severity, Message = message, HostId = host?.Id, HostName = host?.Name,
-            VmId = vm?.Id, VmName = vm?.Name, Device = device, Actor = by?.Name,
+            Id = NewId(),
+            Time = at ?? Now,
+            Kind = kind,
+            Severity = severity,
+            Message = message,
+            HostId = host?.Id,
+            HostName = host?.Name,
+            VmId = vm?.Id,
+            VmName = vm?.Name,
+            Device = device,
+            Actor = by?.Name,
         };
         db.Events.Add(row);
         Announce(ChangeKind.Event, row.Id);

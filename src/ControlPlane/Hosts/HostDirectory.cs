@@ -47,8 +47,18 @@ internal sealed class HostDirectory(
             var pf = await db.Pfs.SingleOrDefaultAsync(p => p.HostId == hostId && p.Address == address, ct);
             var operation = new OperationRow
             {
-                Id = changes.NewId(), Kind = OperationKind.SetVfs, State = OperationState.Waiting, HostId = hostId, HostName = host.Name, Device = address, Generation = changes.Want(host),
-                RequestedBy = by.Name, CreatedAt = changes.Now, ExpiresAt = changes.Now + options.Value.OperationLimit, PreviousCount = pf?.NumVfs, Count = request.Count,
+                Id = changes.NewId(),
+                Kind = OperationKind.SetVfs,
+                State = OperationState.Waiting,
+                HostId = hostId,
+                HostName = host.Name,
+                Device = address,
+                Generation = changes.Want(host),
+                RequestedBy = by.Name,
+                CreatedAt = changes.Now,
+                ExpiresAt = changes.Now + options.Value.OperationLimit,
+                PreviousCount = pf?.NumVfs,
+                Count = request.Count,
             };
             db.Operations.Add(operation);
             if (pf is null)

@@ -29,7 +29,12 @@ internal sealed class ApiTokens(ChangeRunner runner, IDbContextFactory<ControlPl
                 var secret = Secret.Make(Secret.ApiPrefix);
                 var row = new ApiTokenRow
                 {
-                    Id = changes.NewId(), Name = name, Prefix = secret[..Secret.ShownCharacters], Hash = Secret.Hash(secret), CreatedAt = changes.Now, CreatedBy = by.Name,
+                    Id = changes.NewId(),
+                    Name = name,
+                    Prefix = secret[..Secret.ShownCharacters],
+                    Hash = Secret.Hash(secret),
+                    CreatedAt = changes.Now,
+                    CreatedBy = by.Name,
                     ExpiresAt = request.Days is { } days ? changes.Now.AddDays(days) : null,
                 };
                 db.ApiTokens.Add(row);

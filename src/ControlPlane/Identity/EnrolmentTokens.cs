@@ -26,7 +26,12 @@ internal sealed class EnrolmentTokens(ChangeRunner runner, IDbContextFactory<Con
             var secret = Secret.Make(Secret.EnrolmentPrefix);
             var row = new EnrolmentTokenRow
             {
-                Id = changes.NewId(), Hash = Secret.Hash(secret), Label = label, CreatedAt = changes.Now, CreatedBy = by.Name, ExpiresAt = changes.Now.AddMinutes(request.Minutes),
+                Id = changes.NewId(),
+                Hash = Secret.Hash(secret),
+                Label = label,
+                CreatedAt = changes.Now,
+                CreatedBy = by.Name,
+                ExpiresAt = changes.Now.AddMinutes(request.Minutes),
             };
             db.EnrolmentTokens.Add(row);
             changes.Tell(db, "enrolment-token-created", EventSeverity.Info, $"An enrolment token{(label is null ? "" : $" for {label}")} was made, good until {row.ExpiresAt:u}.", by: by);

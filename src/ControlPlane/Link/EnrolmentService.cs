@@ -80,11 +80,17 @@ internal sealed partial class EnrolmentService(ChangeRunner runner, CertificateA
             var notAfter = new DateTimeOffset(certificate.NotAfter.ToUniversalTime());
             db.AgentCertificates.Add(new AgentCertificateRow
             {
-                Serial = certificate.SerialNumber, HostId = hostId, NotBefore = new DateTimeOffset(certificate.NotBefore.ToUniversalTime()), NotAfter = notAfter,
+                Serial = certificate.SerialNumber,
+                HostId = hostId,
+                NotBefore = new DateTimeOffset(certificate.NotBefore.ToUniversalTime()),
+                NotAfter = notAfter,
             });
             return new EnrolReply
             {
-                HostId = hostId.ToString("D"), CertificatePem = certificate.ExportCertificatePem(), AuthorityPem = authority.Certificate.ExportCertificatePem(), NotAfter = notAfter.ToUnixTimeMilliseconds(),
+                HostId = hostId.ToString("D"),
+                CertificatePem = certificate.ExportCertificatePem(),
+                AuthorityPem = authority.Certificate.ExportCertificatePem(),
+                NotAfter = notAfter.ToUnixTimeMilliseconds(),
             };
         }
         catch (CryptographicException e)

@@ -18,8 +18,15 @@ internal sealed class WantedStateReader(ChangeRunner runner)
         {
             var wanted = new WantedVm
             {
-                VmId = vm.Id.ToString("D"), Generation = (ulong)vm.Generation, Name = vm.Name, Vcpus = (uint)vm.Vcpus, MemoryMib = (uint)vm.MemoryMib, Kernel = vm.Kernel,
-                Initrd = vm.Initrd ?? "", CommandLine = vm.CommandLine, StopSeconds = (uint)vm.StopSeconds,
+                VmId = vm.Id.ToString("D"),
+                Generation = (ulong)vm.Generation,
+                Name = vm.Name,
+                Vcpus = (uint)vm.Vcpus,
+                MemoryMib = (uint)vm.MemoryMib,
+                Kernel = vm.Kernel,
+                Initrd = vm.Initrd ?? "",
+                CommandLine = vm.CommandLine,
+                StopSeconds = (uint)vm.StopSeconds,
                 Run = vm.Desired switch { DesiredRun.Running => WantedRun.Running, DesiredRun.Stopped => WantedRun.Stopped, DesiredRun.Off => WantedRun.Off },
             };
             wanted.Devices.AddRange(vm.Devices.Select(d => new WantedDevice { Address = d.Address, Mac = d.Mac ?? "" }));

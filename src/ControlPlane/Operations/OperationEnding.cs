@@ -58,8 +58,18 @@ internal static class OperationEnding
                 vm.Generation = changes.Want(host);
                 db.Operations.Add(new OperationRow
                 {
-                    Id = changes.NewId(), Kind = OperationKind.DeleteVm, State = OperationState.Waiting, HostId = host.Id, HostName = host.Name, VmId = vm.Id, VmName = vm.Name,
-                    Generation = vm.Generation, RequestedBy = Actor.ControlPlane.Name, CreatedAt = changes.Now, ExpiresAt = changes.Now + limit, PreviousRun = DesiredRun.Off,
+                    Id = changes.NewId(),
+                    Kind = OperationKind.DeleteVm,
+                    State = OperationState.Waiting,
+                    HostId = host.Id,
+                    HostName = host.Name,
+                    VmId = vm.Id,
+                    VmName = vm.Name,
+                    Generation = vm.Generation,
+                    RequestedBy = Actor.ControlPlane.Name,
+                    CreatedAt = changes.Now,
+                    ExpiresAt = changes.Now + limit,
+                    PreviousRun = DesiredRun.Off,
                 });
                 break;
             case OperationKind.DeleteVm:

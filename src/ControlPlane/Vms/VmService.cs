@@ -57,9 +57,18 @@ internal sealed class VmService(
             var generation = changes.Want(host);
             var vm = new VmRow
             {
-                Id = changes.NewId(), HostId = host.Id, Name = request.Name, Vcpus = request.Vcpus, MemoryMib = request.MemoryMib, Kernel = request.Kernel,
-                Initrd = string.IsNullOrEmpty(request.Initrd) ? null : request.Initrd, CommandLine = request.CommandLine ?? "", StopSeconds = request.StopSeconds, CreatedAt = changes.Now,
-                Desired = request.Start ? DesiredRun.Running : DesiredRun.Stopped, Generation = generation,
+                Id = changes.NewId(),
+                HostId = host.Id,
+                Name = request.Name,
+                Vcpus = request.Vcpus,
+                MemoryMib = request.MemoryMib,
+                Kernel = request.Kernel,
+                Initrd = string.IsNullOrEmpty(request.Initrd) ? null : request.Initrd,
+                CommandLine = request.CommandLine ?? "",
+                StopSeconds = request.StopSeconds,
+                CreatedAt = changes.Now,
+                Desired = request.Start ? DesiredRun.Running : DesiredRun.Stopped,
+                Generation = generation,
             };
             vm.Devices.AddRange((request.Devices ?? []).Select((d, i) => new VmDeviceRow { VmId = vm.Id, HostId = host.Id, Address = d.Address, Mac = d.Mac?.ToLowerInvariant(), Position = i }));
             db.Vms.Add(vm);
@@ -148,8 +157,18 @@ internal sealed class VmService(
     {
         var operation = new OperationRow
         {
-            Id = changes.NewId(), Kind = kind, State = OperationState.Waiting, HostId = host.Id, HostName = host.Name, VmId = vm.Id, VmName = vm.Name, Generation = vm.Generation,
-            RequestedBy = by.Name, CreatedAt = changes.Now, ExpiresAt = changes.Now + options.Value.OperationLimit, PreviousRun = previous,
+            Id = changes.NewId(),
+            Kind = kind,
+            State = OperationState.Waiting,
+            HostId = host.Id,
+            HostName = host.Name,
+            VmId = vm.Id,
+            VmName = vm.Name,
+            Generation = vm.Generation,
+            RequestedBy = by.Name,
+            CreatedAt = changes.Now,
+            ExpiresAt = changes.Now + options.Value.OperationLimit,
+            PreviousRun = previous,
         };
         db.Operations.Add(operation);
         changes.Announce(ChangeKind.Vm, vm.Id);

@@ -53,6 +53,13 @@ internal static class LongMode
 
     private static KvmSegment Segment(ushort selector, byte type, bool longMode) => new()
     {
-        Selector = selector, Type = type, Limit = uint.MaxValue, Present = 1, S = 1, G = 1, L = (byte)(longMode ? 1 : 0), Db = (byte)(longMode ? 0 : 1),
+        Selector = selector,
+        Type = type,
+        Limit = uint.MaxValue,
+        Present = 1,
+        S = 1,
+        G = 1,
+        L = (byte)(longMode ? 1 : 0),
+        Db = (byte)(longMode ? 0 : 1),
     };
 }

@@ -129,8 +129,13 @@ internal sealed class ControlServer : IDisposable
         _epoll.Add(socket.Handle, EpollEvents.Readable, connection.Tag);
         var hello = new VmmHello
         {
-            Protocol = VmmClient.Protocol, ProcessId = Environment.ProcessId, State = State, VmId = _config?.VmId ?? Guid.Empty,
-            StartedAt = _startedAt, Config = _config, End = _end,
+            Protocol = VmmClient.Protocol,
+            ProcessId = Environment.ProcessId,
+            State = State,
+            VmId = _config?.VmId ?? Guid.Empty,
+            StartedAt = _startedAt,
+            Config = _config,
+            End = _end,
         };
         Send(connection, new Frame(FrameKind.Hello, 0, JsonSerializer.SerializeToUtf8Bytes(hello, ControlJson.Default.VmmHello)));
     }
@@ -221,8 +226,11 @@ internal sealed class ControlServer : IDisposable
             throw new VmmProblemException("vmm-protocol", "The launch has the wrong descriptors.", $"{frame.Descriptors.Count} came; {fixedCount + groups} were expected.", "Update the agent.");
         var descriptors = new VmmDescriptors
         {
-            Kvm = frame.Descriptors[0], Kernel = frame.Descriptors[1], Initrd = config.HasInitrd ? frame.Descriptors[2] : null,
-            VfioContainer = groups > 0 ? frame.Descriptors[fixedCount - 1] : null, Groups = [.. frame.Descriptors.Skip(fixedCount)],
+            Kvm = frame.Descriptors[0],
+            Kernel = frame.Descriptors[1],
+            Initrd = config.HasInitrd ? frame.Descriptors[2] : null,
+            VfioContainer = groups > 0 ? frame.Descriptors[fixedCount - 1] : null,
+            Groups = [.. frame.Descriptors.Skip(fixedCount)],
         };
         var launch = new Launch(config, connection, frame.RequestId);
         _launch = launch;

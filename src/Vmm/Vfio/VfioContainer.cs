@@ -54,8 +54,11 @@ internal sealed class VfioContainer : IDisposable
         {
             var request = new VfioDmaMap
             {
-                ArgumentSize = (uint)Marshal.SizeOf<VfioDmaMap>(), Flags = VfioRequests.MapRead | VfioRequests.MapWrite,
-                HostAddress = range.HostAddress, Iova = range.GuestAddress, Size = range.Size,
+                ArgumentSize = (uint)Marshal.SizeOf<VfioDmaMap>(),
+                Flags = VfioRequests.MapRead | VfioRequests.MapWrite,
+                HostAddress = range.HostAddress,
+                Iova = range.GuestAddress,
+                Size = range.Size,
             };
             if (_calls.Try(_handle, VfioRequests.IommuMapDma, ref request) >= 0)
                 continue;

@@ -87,7 +87,10 @@ public sealed class LabAgent : IAsyncLifetime
             _host = await LabHost.StartAsync(
                 new LabHostOptions
                 {
-                    Name = "agent-tests", AgentPath = AgentPath, ServerPort = _plane.Address.Port, Token = ScriptedControlPlane.GoodToken,
+                    Name = "agent-tests",
+                    AgentPath = AgentPath,
+                    ServerPort = _plane.Address.Port,
+                    Token = ScriptedControlPlane.GoodToken,
                     AuthorityFingerprint = _plane.Authority.Fingerprint,
                 },
                 TestContext.Current.CancellationToken);
@@ -166,9 +169,17 @@ public sealed class LabAgent : IAsyncLifetime
             return running;
         await WantAsync(w => Put(w, new WantedVm
         {
-            VmId = VmId, Generation = w.Generation + 1, Name = "pinger", Vcpus = 1, MemoryMib = 256, Kernel = "debian.vmlinuz", Initrd = "demo.initrd",
+            VmId = VmId,
+            Generation = w.Generation + 1,
+            Name = "pinger",
+            Vcpus = 1,
+            MemoryMib = 256,
+            Kernel = "debian.vmlinuz",
+            Initrd = "demo.initrd",
             CommandLine = "console=ttyS0 quiet exitless.ip=10.0.3.20/24 exitless.gateway=10.0.3.2 exitless.ping=10.0.3.2 exitless.rate=5",
-            Devices = { new WantedDevice { Address = Vf(0).Address, Mac = Mac } }, Run = WantedRun.Running, StopSeconds = 5,
+            Devices = { new WantedDevice { Address = Vf(0).Address, Mac = Mac } },
+            Run = WantedRun.Running,
+            StopSeconds = 5,
         }));
         await WaitAsync("the VM", () => Vm(VmId)?.State is VmState.Running or VmState.Failed);
         return Vm(VmId)!;

@@ -105,7 +105,13 @@ public sealed class LabTests(LabAgent lab)
         {
             LabAgent.Put(w, new WantedVm
             {
-                VmId = Second, Generation = generation, Name = "second", Vcpus = 1, MemoryMib = 256, Kernel = "debian.vmlinuz", Run = WantedRun.Running,
+                VmId = Second,
+                Generation = generation,
+                Name = "second",
+                Vcpus = 1,
+                MemoryMib = 256,
+                Kernel = "debian.vmlinuz",
+                Run = WantedRun.Running,
                 Devices = { new WantedDevice { Address = lab.Vf(0).Address } },
             });
             w.Pfs.Single().Generation = generation;
@@ -144,7 +150,13 @@ public sealed class LabTests(LabAgent lab)
         var vf = lab.Vf(1).Address;
         await lab.WantAsync(w => LabAgent.Put(w, new WantedVm
         {
-            VmId = Broken, Generation = 1, Name = "broken", Vcpus = 1, MemoryMib = 256, Kernel = "short.vmlinuz", Run = WantedRun.Running,
+            VmId = Broken,
+            Generation = 1,
+            Name = "broken",
+            Vcpus = 1,
+            MemoryMib = 256,
+            Kernel = "short.vmlinuz",
+            Run = WantedRun.Running,
             Devices = { new WantedDevice { Address = vf, Mac = "52:54:00:aa:00:03" } },
         }));
         await lab.WaitAsync("the refusal", () => lab.Vm(Broken)?.State == VmState.Failed);

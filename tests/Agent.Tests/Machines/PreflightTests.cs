@@ -9,7 +9,12 @@ public sealed class PreflightTests : IDisposable
     private readonly RecordedHost _host = new();
     private readonly WantedVm _vm = new()
     {
-        VmId = "0198b6b2-0000-7000-8000-000000000001", Name = "web", Vcpus = 1, MemoryMib = 256, Kernel = "good.vmlinuz", Initrd = "good.initrd",
+        VmId = "0198b6b2-0000-7000-8000-000000000001",
+        Name = "web",
+        Vcpus = 1,
+        MemoryMib = 256,
+        Kernel = "good.vmlinuz",
+        Initrd = "good.initrd",
         Devices = { new WantedDevice { Address = RecordedHost.Vf0, Mac = "52:54:00:12:34:56" } },
     };
 

@@ -92,7 +92,12 @@ public sealed class VmRunnerTests : IAsyncDisposable
         var left = await _launcher.StartAsync(VmId, default);
         _records.Save(new VmRecord
         {
-            VmId = VmId, Name = "web", Generation = 1, Phase = VmPhase.Starting, BootId = Boot, ProcessId = left.ProcessId,
+            VmId = VmId,
+            Name = "web",
+            Generation = 1,
+            Phase = VmPhase.Starting,
+            BootId = Boot,
+            ProcessId = left.ProcessId,
             Devices = [new BoundDevice(RecordedHost.Vf0, null, "52:54:00:00:01:00", RecordedHost.Pf, 0)],
         });
         await _fleet.AdoptAsync(default);
@@ -177,12 +182,25 @@ public sealed class VmRunnerTests : IAsyncDisposable
 
     private static WantedVm Wanted(ulong generation) => new()
     {
-        VmId = VmId, Generation = generation, Name = "web", Vcpus = 1, MemoryMib = 64, Kernel = "good.vmlinuz", Run = WantedRun.Running, StopSeconds = 1,
+        VmId = VmId,
+        Generation = generation,
+        Name = "web",
+        Vcpus = 1,
+        MemoryMib = 64,
+        Kernel = "good.vmlinuz",
+        Run = WantedRun.Running,
+        StopSeconds = 1,
     };
 
     private static VmRecord Ran(int process) => new()
     {
-        VmId = VmId, Name = "web", Generation = 4, Phase = VmPhase.Running, BootId = Boot, ProcessId = process, StartedAt = 1,
+        VmId = VmId,
+        Name = "web",
+        Generation = 4,
+        Phase = VmPhase.Running,
+        BootId = Boot,
+        ProcessId = process,
+        StartedAt = 1,
         Devices = [new BoundDevice(RecordedHost.Vf0, null, null, null, 0)],
     };
 

@@ -36,7 +36,11 @@ internal sealed class ScriptedAgent : IAsyncDisposable
         using var channel = Channel(host, null);
         var reply = await new Enrolment.EnrolmentClient(channel).EnrolAsync(new EnrolRequest
         {
-            Token = token, SigningRequest = ByteString.CopyFrom(SigningRequest(key)), HostName = name, MachineId = machineId ?? Guid.CreateVersion7().ToString("N"), AgentVersion = "1.2.3",
+            Token = token,
+            SigningRequest = ByteString.CopyFrom(SigningRequest(key)),
+            HostName = name,
+            MachineId = machineId ?? Guid.CreateVersion7().ToString("N"),
+            AgentVersion = "1.2.3",
         });
         Assert.Equal(host.Authority.Certificate.ExportCertificatePem(), reply.AuthorityPem);
         return new ScriptedAgent(host, name, Guid.Parse(reply.HostId), WithKey(reply.CertificatePem, key));

@@ -46,6 +46,16 @@ public sealed class OperationJudgeTests
 
     private static OperationRow Row(OperationKind kind) => new()
     {
-        Id = Guid.CreateVersion7(), Kind = kind, State = OperationState.Waiting, HostId = Guid.CreateVersion7(), HostName = "h", VmId = Vm, VmName = "v", Generation = 5, RequestedBy = "t", CreatedAt = DateTimeOffset.UnixEpoch, ExpiresAt = DateTimeOffset.UnixEpoch,
+        Id = Guid.CreateVersion7(),
+        Kind = kind,
+        State = OperationState.Waiting,
+        HostId = Guid.CreateVersion7(),
+        HostName = "h",
+        VmId = Vm,
+        VmName = "v",
+        Generation = 5,
+        RequestedBy = "t",
+        CreatedAt = DateTimeOffset.UnixEpoch,
+        ExpiresAt = DateTimeOffset.UnixEpoch,
     };
 }

@@ -20,7 +20,11 @@ public sealed class SharedHost : IAsyncLifetime
         File.SetUnixFileMode(script, UnixFileMode.UserRead | UnixFileMode.UserExecute);
         Host = await LabHost.StartAsync(new LabHostOptions
         {
-            Name = "shared", RunRoot = RunRoot, ShareFolder = Share, Nvme = true, Files = [new LabFile(script, "/opt/greet")],
+            Name = "shared",
+            RunRoot = RunRoot,
+            ShareFolder = Share,
+            Nvme = true,
+            Files = [new LabFile(script, "/opt/greet")],
         }, TestContext.Current.CancellationToken);
     }
 

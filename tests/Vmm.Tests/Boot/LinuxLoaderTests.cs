@@ -98,7 +98,9 @@ public sealed class LinuxLoaderTests
 
     private static VmmDescriptors Descriptors(byte[] kernel, byte[]? initrd) => new()
     {
-        Kvm = Files.Open("/dev/null", OpenMode.Read), Kernel = KernelFile.Open(kernel), Initrd = initrd is null ? null : KernelFile.Open(initrd),
+        Kvm = Files.Open("/dev/null", OpenMode.Read),
+        Kernel = KernelFile.Open(kernel),
+        Initrd = initrd is null ? null : KernelFile.Open(initrd),
     };
 
     private static ulong Load(GuestMemory memory, VmmDescriptors descriptors, string commandLine, Action? between = null)

@@ -208,13 +208,23 @@ public sealed class ControlSocketTests : IAsyncLifetime
 
     private VmConfig Config() => new()
     {
-        VmId = Guid.CreateVersion7(TimeProvider.System.GetUtcNow()), Name = "demo", Vcpus = 1, MemoryBytes = 256 << 20, CommandLine = "console=ttyS0",
-        ConsoleLogPath = Path.Combine(_folder, "console.log"), HasInitrd = true, Devices = [new VfioDeviceConfig("0000:01:10.0", 7)],
+        VmId = Guid.CreateVersion7(TimeProvider.System.GetUtcNow()),
+        Name = "demo",
+        Vcpus = 1,
+        MemoryBytes = 256 << 20,
+        CommandLine = "console=ttyS0",
+        ConsoleLogPath = Path.Combine(_folder, "console.log"),
+        HasInitrd = true,
+        Devices = [new VfioDeviceConfig("0000:01:10.0", 7)],
     };
 
     private static VmmDescriptors Descriptors() => new()
     {
-        Kvm = Memory("kvm bytes"), Kernel = Memory("kernel bytes"), Initrd = Memory("initrd bytes"), VfioContainer = Memory("container bytes"), Groups = [Memory("group bytes")],
+        Kvm = Memory("kvm bytes"),
+        Kernel = Memory("kernel bytes"),
+        Initrd = Memory("initrd bytes"),
+        VfioContainer = Memory("container bytes"),
+        Groups = [Memory("group bytes")],
     };
 
     private static SafeFileHandle Memory(string text)
