@@ -1,7 +1,7 @@
 using System.ComponentModel;
 using Exitless.Agent.Events;
-using Exitless.Agent.Machines;
 using Exitless.Agent.Inventory;
+using Exitless.Agent.Machines;
 using Exitless.Contracts;
 using Exitless.Linux;
 using Exitless.Linux.Sysfs;

@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
-using Grpc.Core;
 using Exitless.ControlPlane.Database;
+using Grpc.Core;
 
 namespace Exitless.ControlPlane.Link;
 
