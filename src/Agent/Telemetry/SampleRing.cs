@@ -84,6 +84,8 @@ internal sealed class SampleRing
         {
             foreach (var chunk in _chunks)
             {
+                if (chunk.FirstSequence >= before)
+                    break;   // or the line below would step over rows that a later call may take
                 sequence = Math.Max(sequence, chunk.FirstSequence);   // older rows are gone
                 var end = Math.Min(chunk.FirstSequence + chunk.Count, before);
                 if (sequence >= end)

@@ -67,6 +67,17 @@ public sealed class SampleFeedTests
     }
 
     [Fact]
+    public void A_link_that_was_slow_over_several_chunks_loses_no_live_row()
+    {
+        Seconds(30);
+        _feed.Watch(new WatchVm { VmId = Vm, On = true, BackfillSeconds = 5 });
+        Seconds(200);   // the chunk of the back-fill is full, and more have come
+        var sent = Drain();
+        Assert.Equal(5, Times(sent, RowKind.Backfill).Length);
+        Assert.Equal(Enumerable.Range(1030, 200).Select(s => s * 1000L), Times(sent, RowKind.Live));
+    }
+
+    [Fact]
     public void Nobody_watches_a_new_stream_before_it_says_so()
     {
         Seconds(1);

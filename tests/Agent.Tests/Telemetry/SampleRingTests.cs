@@ -59,6 +59,16 @@ public sealed class SampleRingTests
     }
 
     [Fact]
+    public void A_search_that_ends_before_later_chunks_does_not_step_over_them()
+    {
+        for (var i = 0; i < 200; i++)
+            _ring.Add(Schema(1, "a"), i, false, [i]);
+        var sequence = 30L;
+        Assert.Null(_ring.Take(ref sequence, before: 30, storedOnly: false));
+        Assert.Equal(30, sequence);
+    }
+
+    [Fact]
     public void Adding_allocates_nothing_but_a_chunk_a_minute()
     {
         var schema = Schema(1, "a", "b");
