@@ -1,0 +1,71 @@
+using System.Text.Json;
+using Exitless.Vmm.Devices;
+
+namespace Exitless.Vmm.Control;
+
+/// <summary>Answers what clients ask, one frame after another.</summary>
+internal sealed class ControlRequests(VmLife vm, ControlConnections connections, EventFeed feed, Action<ControlConnection, uint> end)
+{
+    /// <summary>Serves one request; what goes wrong is its answer.</summary>
+    public void Serve(ControlConnection connection, Frame frame)
+    {
+        try
+        {
+            Answer(connection, frame);
+        }
+        catch (VmmProblemException problem)
+        {
+            frame.CloseDescriptors();
+            connections.Refuse(connection, frame.RequestId, problem);
+        }
+        catch (Exception e) when (e is IOException or JsonException or ArgumentException)
+        {
+            frame.CloseDescriptors();
+            connections.Refuse(connection, frame.RequestId, new VmmProblemException("vmm-failed", "The VM's process could not do that.", e.Message, "See the log of the VM's process.", innerException: e));
+        }
+    }
+
+    private void Answer(ControlConnection connection, Frame frame)
+    {
+        if (frame.Kind != FrameKind.Launch && frame.Descriptors.Count > 0)
+            throw new VmmProblemException("vmm-protocol", "Descriptors came with a request that takes none.", $"The request was {frame.Kind}.", "Update the agent.");
+        switch (frame.Kind)
+        {
+            case FrameKind.Launch:
+                vm.Launch(connection, frame);
+                break;
+            case FrameKind.TakeStatistics:
+                var machine = vm.Running;
+                connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId, default, [machine.VmStatistics, .. machine.VcpuStatistics]));
+                break;
+            case FrameKind.PowerButton:
+                vm.Running.PressPowerButton();
+                connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId));
+                break;
+            case FrameKind.End:
+                end(connection, frame.RequestId);
+                break;
+            case FrameKind.WriteConsole:
+                WriteConsole(frame);
+                connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId));
+                break;
+            case FrameKind.Subscribe:
+                feed.Subscribe(connection, frame, vm.End);
+                break;
+            case FrameKind.TakeVectors:
+                connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId, JsonSerializer.SerializeToUtf8Bytes(vm.Running.TakeVectors(), ControlJson.Default.ListDeviceVectors)));
+                break;
+            default:
+                throw new VmmProblemException("vmm-protocol", "The VM's process does not know this request.", $"It was number {(int)frame.Kind}.", "Restart the VM, so that it runs on the agent's version.");
+        }
+    }
+
+    private void WriteConsole(Frame frame)
+    {
+        if (!vm.Running.TryWriteConsole(frame.Payload.Span))
+        {
+            throw new VmmProblemException("console-input-full", "The guest does not read its console.",
+                $"{frame.Payload.Length} more bytes would exceed the {SerialPort.InputCapacity} that wait already or may wait.", "Wait until the guest reads, or reset it.");
+        }
+    }
+}

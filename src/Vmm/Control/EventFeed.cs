@@ -1,0 +1,70 @@
+using System.Buffers.Binary;
+using System.Text.Json;
+using Exitless.Vmm.Devices;
+
+namespace Exitless.Vmm.Control;
+
+/// <summary>What happens in the VM, on its way to those who subscribed and to the console's log file. Each reader goes through the console's ring at its own pace.</summary>
+internal sealed class EventFeed(ConsoleRing console, ControlConnections connections)
+{
+    private readonly byte[] _chunk = new byte[16 * 1024];
+    private long _logOffset;
+
+    /// <summary>Makes a connection a subscriber.</summary>
+    public void Subscribe(ControlConnection connection, Frame request, VmEnd? end)
+    {
+        connection.Subscription = request.RequestId;
+        connection.ConsoleOffset = request.Payload.Length >= 8 ? Math.Max(0, BinaryPrimitives.ReadInt64LittleEndian(request.Payload.Span)) : 0;
+        if (!connections.TrySend(connection, new Frame(FrameKind.Reply, request.RequestId)) || !TryPump(connection, end))
+            connections.Drop(connection);
+    }
+
+    /// <summary>Gives everybody what they lack.</summary>
+    public void PumpAll(ConsoleLog? log, VmEnd? end)
+    {
+        console.BeginRead();
+        while (log is not null && _logOffset < console.End)
+        {
+            var count = console.Read(ref _logOffset, _chunk);
+            log.Write(_chunk.AsSpan(0, count));
+            _logOffset += count;
+        }
+        foreach (var connection in connections.All)
+        {
+            if (!TryPump(connection, end))
+                connections.Drop(connection);
+        }
+    }
+
+    /// <summary>Gives a subscriber what it lacks, as long as its socket takes it; the ring keeps the rest. False when the connection is lost.</summary>
+    public bool TryPump(ControlConnection connection, VmEnd? end)
+    {
+        if (connection.Subscription is not { } request)
+            return true;
+        while (!connection.HasWaiting && !connection.ToldEnd)
+        {
+            var offset = connection.ConsoleOffset;
+            var count = console.Read(ref offset, _chunk);
+            if (count > 0)
+            {
+                var payload = new byte[8 + count];
+                BinaryPrimitives.WriteInt64LittleEndian(payload, offset);
+                _chunk.AsSpan(0, count).CopyTo(payload.AsSpan(8));
+                connection.ConsoleOffset = offset + count;
+                if (!connections.TrySend(connection, new Frame(FrameKind.ConsoleOutput, request, payload)))
+                    return false;
+            }
+            else if (end is not null)
+            {
+                connection.ToldEnd = true;
+                if (!connections.TrySend(connection, new Frame(FrameKind.Ended, request, JsonSerializer.SerializeToUtf8Bytes(end, ControlJson.Default.VmEnd))))
+                    return false;
+            }
+            else
+            {
+                break;
+            }
+        }
+        return true;
+    }
+}
