@@ -10,6 +10,9 @@ var root = new RootCommand("The Exitless agent: manages this host's VFs and VMs 
     RunCommand.Create(),
     EnrolCommand.Create(),
     InventoryCommand.Create(),
+    BootCommand.Create(),
     VmmCommand.Create(),
 };
-return await root.Parse(args).InvokeAsync();
+// A VM in the foreground answers signals itself: a guest may take longer to switch off than the parser would wait.
+var invocation = args is [BootCommand.Name, ..] ? new InvocationConfiguration { ProcessTerminationTimeout = null } : null;
+return await root.Parse(args).InvokeAsync(invocation);

@@ -40,6 +40,14 @@ internal static class CommonOptions
         return 1;
     }
 
+    public static int Tell(ProblemException e)
+    {
+        var problem = e.Problem;
+        Console.Error.WriteLine($"exitless-agent: {problem.Title.TrimEnd('.')}. {problem.Detail}");
+        Console.Error.WriteLine($"  {problem.Remedy} [{problem.Code}{(problem.Field.Length > 0 ? $", {problem.Field}" : "")}]");
+        return 1;
+    }
+
     private static Uri? ParseServer(ArgumentResult result)
     {
         var text = result.Tokens.Count > 0 ? result.Tokens[^1].Value : "";

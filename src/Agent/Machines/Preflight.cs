@@ -26,6 +26,19 @@ internal sealed class Preflight(HostRoot root, ImageFolder images, DeviceClaims 
         var kernel = FindImage(vm.Kernel, ImageFolder.KernelSuffix, "kernel");
         CheckKernel(kernel, vm.Kernel);
         var initrd = vm.Initrd.Length == 0 ? null : FindImage(vm.Initrd, ImageFolder.InitrdSuffix, "initrd");
+        return CheckDevicesAndMemory(vm, kernel, initrd);
+    }
+
+    /// <summary>As <see cref="Check(WantedVm)"/>, with files named by their paths: what the person at the host's own terminal may do. The VMM looks at the kernel.</summary>
+    /// <exception cref="ProblemException">The first thing that stands in the way.</exception>
+    public LaunchPlan Check(WantedVm vm, string kernel, string? initrd)
+    {
+        CheckHost(vm.Devices.Count > 0);
+        return CheckDevicesAndMemory(vm, kernel, initrd);
+    }
+
+    private LaunchPlan CheckDevicesAndMemory(WantedVm vm, string kernel, string? initrd)
+    {
         var devices = CheckDevices(vm);
         CheckMemory(vm, devices.Count > 0);
         return new LaunchPlan(vm, kernel, initrd, devices);

@@ -1,7 +1,6 @@
 using Exitless.Agent.Sriov;
 using Exitless.Linux;
 using Exitless.Vmm.Control;
-using Microsoft.Win32.SafeHandles;
 
 namespace Exitless.Agent.Machines;
 
@@ -11,14 +10,23 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, Device
     /// <param name="onPlanned">Called with what will have to be given back, before the first device is touched.</param>
     /// <param name="onProcess">Called with the process as soon as there is one.</param>
     /// <exception cref="ProblemException">It could not be started; nothing is left of the attempt.</exception>
+    public Task<RunningVm> StartAsync(
+        Contracts.WantedVm vm, StepList steps, Action<IReadOnlyList<BoundDevice>> onPlanned, Action<int> onProcess, CancellationToken stop) =>
+        StartAsync(vm, () => preflight.Check(vm), ConfigOf, steps, onPlanned, onProcess, stop);
+
+    /// <summary>As <see cref="StartAsync(Contracts.WantedVm, StepList, Action{IReadOnlyList{BoundDevice}}, Action{int}, CancellationToken)"/>, with a plan and a launch of the caller's making.</summary>
+    /// <param name="check">Checks everything and touches nothing.</param>
+    /// <param name="configOf">What is launched in the end.</param>
+    /// <exception cref="ProblemException">It could not be started; nothing is left of the attempt.</exception>
     public async Task<RunningVm> StartAsync(
-        Contracts.WantedVm vm, StepList steps, Action<IReadOnlyList<BoundDevice>> onPlanned, Action<int> onProcess, CancellationToken stop)
+        Contracts.WantedVm vm, Func<LaunchPlan> check, Func<LaunchPlan, VmConfig> configOf, StepList steps, Action<IReadOnlyList<BoundDevice>> onPlanned,
+        Action<int> onProcess, CancellationToken stop)
     {
         LaunchPlan plan = null!;
         await steps.RunAsync("Check the host, the image and the devices", () =>
         {
-            plan = preflight.Check(vm);
-            return $"{vm.Kernel}, {vm.MemoryMib} MiB, {plan.Devices.Count} device(s)";
+            plan = check();
+            return $"{Path.GetFileName(plan.KernelPath)}, {vm.MemoryMib} MiB, {plan.Devices.Count} device(s)";
         });
         Claim(vm, plan);
         IReadOnlyList<BoundDevice> touched = [];
@@ -41,8 +49,8 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, Device
             });
             await steps.RunAsync("Map memory and run", async () =>
             {
-                using var descriptors = Open(plan);
-                await process!.Client.LaunchAsync(ConfigOf(plan), descriptors, stop);
+                using var descriptors = LaunchDescriptors.Open(plan, root);
+                await process!.Client.LaunchAsync(configOf(plan), descriptors, stop);
                 process.Watch();
                 return "";
             });
@@ -73,48 +81,6 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, Device
             throw new ProblemException(
                 "device-owned-by-vm", "The device belongs to another VM", $"{taken.Address} belongs to the VM {taken.VmName}.", $"Stop {taken.VmName}, or choose another device.",
                 plan.Devices.First(d => string.Equals(d.Function.Address, taken.Address, StringComparison.Ordinal)).Field + ".address");
-    }
-
-    // What needs privilege is opened here and passed on; the VM's process opens nothing.
-    private VmmDescriptors Open(LaunchPlan plan)
-    {
-        var opened = new List<SafeFileHandle>();
-        try
-        {
-            SafeFileHandle Add(string path, OpenMode mode)
-            {
-                opened.Add(Files.Open(path, mode));
-                return opened[^1];
-            }
-            var groups = plan.Devices.Select(d => d.Group).Distinct().ToArray();
-            return new VmmDescriptors
-            {
-                Kvm = Add(root.Dev("kvm"), OpenMode.ReadWrite),
-                Kernel = Add(plan.KernelPath, OpenMode.Read),
-                Initrd = plan.InitrdPath is { } initrd ? Add(initrd, OpenMode.Read) : null,
-                VfioContainer = groups.Length > 0 ? Add(root.Dev("vfio/vfio"), OpenMode.ReadWrite) : null,
-                Groups = [.. groups.Select(g => OpenGroup(g, Add))],
-            };
-        }
-        catch
-        {
-            foreach (var handle in opened)
-                handle.Dispose();
-            throw;
-        }
-    }
-
-    private SafeFileHandle OpenGroup(int group, Func<string, OpenMode, SafeFileHandle> open)
-    {
-        try
-        {
-            return open(root.Dev($"vfio/{group}"), OpenMode.ReadWrite);
-        }
-        catch (LinuxException e) when (e.Errno == Errno.Busy)
-        {
-            throw new ProblemException(
-                "device-in-use", "The IOMMU group is in use", $"Another program holds /dev/vfio/{group} open.", "End that program (look with: fuser /dev/vfio/*), or choose another device.", "devices", e);
-        }
     }
 
     private VmConfig ConfigOf(LaunchPlan plan) => new()

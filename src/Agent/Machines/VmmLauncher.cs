@@ -7,7 +7,8 @@ namespace Exitless.Agent.Machines;
 
 /// <summary>Starts a VMM process that outlives the agent, and finds one that an earlier agent started.</summary>
 /// <param name="program">The agent's own file, which is also the VMM.</param>
-internal sealed class VmmLauncher(string program, string runFolder, HostRoot root, TimeProvider time)
+/// <param name="socket">Where the control socket of the only VM of this launcher is made; null: in each VM's folder.</param>
+internal sealed class VmmLauncher(string program, string runFolder, HostRoot root, TimeProvider time, string? socket = null)
 {
     private static readonly TimeSpan ConnectLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan AdoptLimit = TimeSpan.FromSeconds(4);
@@ -15,7 +16,7 @@ internal sealed class VmmLauncher(string program, string runFolder, HostRoot roo
 
     public string FolderOf(string vmId) => Path.Combine(runFolder, "vms", vmId);
 
-    public string SocketOf(string vmId) => Path.Combine(FolderOf(vmId), "vmm.sock");
+    public string SocketOf(string vmId) => socket ?? Path.Combine(FolderOf(vmId), "vmm.sock");
 
     public string ConsoleLogOf(string vmId) => Path.Combine(FolderOf(vmId), "console.log");
 
@@ -100,7 +101,7 @@ internal sealed class VmmLauncher(string program, string runFolder, HostRoot roo
         VmCgroup.Remove(root, vmId);
     }
 
-    private async Task<VmmClient> ConnectAsync(string socket, Func<bool> gone, TimeSpan limit, CancellationToken stop)
+    private async Task<VmmClient> ConnectAsync(string path, Func<bool> gone, TimeSpan limit, CancellationToken stop)
     {
         var start = time.GetTimestamp();
         while (true)
@@ -109,7 +110,7 @@ internal sealed class VmmLauncher(string program, string runFolder, HostRoot roo
             {
                 using var attempt = CancellationTokenSource.CreateLinkedTokenSource(stop);
                 attempt.CancelAfter(limit);
-                return await VmmClient.ConnectAsync(socket, attempt.Token);
+                return await VmmClient.ConnectAsync(path, attempt.Token);
             }
             catch (IOException e)
             {

@@ -1,0 +1,111 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Exitless.Contracts;
+using Exitless.Vmm.Control;
+
+namespace Exitless.Agent.Foreground;
+
+/// <summary>
+/// A VM as a file describes it: the members of <see cref="VmConfig"/>, most of which have defaults here, and beside them <c>kernel</c> and <c>initrd</c> (paths),
+/// <c>memoryMib</c> and, in each of <c>devices</c>, <c>mac</c>.
+/// </summary>
+/// <param name="Config">What is launched; the devices' groups are filled in later.</param>
+/// <param name="Wanted">The same in the words of the preflight.</param>
+/// <param name="KernelPath">The kernel's file.</param>
+/// <param name="InitrdPath">The initrd's file; null: none.</param>
+internal sealed record BootSpec(VmConfig Config, WantedVm Wanted, string KernelPath, string? InitrdPath)
+{
+    private const string Kernel = "kernel", Initrd = "initrd", MemoryMib = "memoryMib", Devices = "devices";
+    private static readonly string[] Own = [Kernel, Initrd, MemoryMib];
+    private static readonly JsonDocumentOptions Reading = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
+
+    /// <summary>Reads a file.</summary>
+    /// <exception cref="ProblemException">spec-unreadable, spec-invalid, file-not-found.</exception>
+    public static BootSpec Read(string path, TimeProvider time)
+    {
+        try
+        {
+            return Parse(File.ReadAllText(path), Path.GetFileNameWithoutExtension(path), time);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ProblemException("spec-unreadable", "The description of the VM cannot be read", e.Message, "Name a JSON file; docs/agent.md shows one.", "", e);
+        }
+    }
+
+    internal static BootSpec Parse(string text, string name, TimeProvider time)
+    {
+        try
+        {
+            var json = JsonNode.Parse(text, null, Reading) as JsonObject ?? throw Invalid("It is no JSON object.", "");
+            foreach (var (member, _) in json)
+            {
+                if (!Own.Contains(member, StringComparer.Ordinal) && !VmConfigJson.Members.Contains(member, StringComparer.Ordinal))
+                    throw Invalid($"It has a member '{member}', which nothing here knows. Known are: {string.Join(", ", Own.Concat(VmConfigJson.Members).Order(StringComparer.Ordinal))}.", member);
+            }
+            var kernel = FileOf(json, Kernel) ?? throw Invalid("It names no kernel.", Kernel);
+            var initrd = FileOf(json, Initrd);
+            var macs = TakeMacs(json);
+            Complete(json, name, initrd is not null, time);
+            var config = VmConfigJson.Read(json);
+            return new BootSpec(config, WantedOf(config, macs), kernel, initrd);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
+        {
+            throw Invalid(e.Message, "", e);
+        }
+    }
+
+    private static string? FileOf(JsonObject json, string member)
+    {
+        if (json[member]?.GetValue<string>() is not { Length: > 0 } path)
+            return null;
+        json.Remove(member);
+        return File.Exists(path) ? path : throw new ProblemException("file-not-found", "A file of the VM is missing", $"There is no file {path}.", "Check the path.", member);
+    }
+
+    private static List<string> TakeMacs(JsonObject json)
+    {
+        var macs = new List<string>();
+        foreach (var device in json[Devices]?.AsArray() ?? [])
+        {
+            var members = device?.AsObject() ?? throw Invalid("A device is null.", Devices);
+            macs.Add(members["mac"]?.GetValue<string>() ?? "");
+            members.Remove("mac");
+            members["iommuGroup"] = 0;
+        }
+        return macs;
+    }
+
+    private static void Complete(JsonObject json, string name, bool hasInitrd, TimeProvider time)
+    {
+        if (json[MemoryMib] is { } mebibytes)
+        {
+            json["memoryBytes"] = mebibytes.GetValue<long>() << 20;
+            json.Remove(MemoryMib);
+        }
+        json["hasInitrd"] = hasInitrd;
+        json["vmId"] ??= Guid.CreateVersion7(time.GetUtcNow()).ToString("D", CultureInfo.InvariantCulture);
+        json["name"] ??= name;
+        json["vcpus"] ??= 1;
+        json["memoryBytes"] ??= 256L << 20;
+        json["commandLine"] ??= "console=ttyS0";
+        json["consoleLogPath"] ??= "";
+        json[Devices] ??= new JsonArray();
+    }
+
+    private static WantedVm WantedOf(VmConfig config, List<string> macs) => new()
+    {
+        VmId = config.VmId.ToString("D", CultureInfo.InvariantCulture),
+        Name = config.Name,
+        Vcpus = (uint)Math.Max(config.Vcpus, 0),
+        MemoryMib = (uint)Math.Clamp(config.MemoryBytes >> 20, 0, uint.MaxValue),
+        CommandLine = config.CommandLine,
+        Devices = { config.Devices.Select((d, i) => new WantedDevice { Address = d.Address, Mac = macs[i] }) },
+        Run = WantedRun.Running,
+    };
+
+    private static ProblemException Invalid(string detail, string field, Exception? cause = null) => new(
+        "spec-invalid", "The description of the VM is not one", detail, "docs/agent.md shows one.", field, cause);
+}
