@@ -12,6 +12,7 @@ internal sealed class Machine : IMachine
     private readonly MachineParts _parts;
     private readonly Action _ended;
     private readonly List<VcpuThread> _threads = [];
+    private readonly VcpuGate _gate;
     private int _running;
     private bool _allLeft;
 
@@ -19,6 +20,7 @@ internal sealed class Machine : IMachine
     {
         _parts = parts;
         _ended = ended;
+        _gate = new VcpuGate(parts.Vcpus.Count, parts.End, KickAll, () => { });
     }
 
     public (VmEndReason Reason, string Text)? Outcome => Volatile.Read(ref _allLeft) ? _parts.End.First : null;
@@ -27,23 +29,25 @@ internal sealed class Machine : IMachine
 
     public IReadOnlyList<SafeFileHandle> VcpuStatistics => _parts.VcpuStatistics;
 
-    /// <summary>Lets the guest run.</summary>
+    /// <summary>Lets the guest run, once the threads of all vCPUs are there.</summary>
+    /// <exception cref="VmmProblemException">cpu-unavailable; no vCPU has run. The caller disposes.</exception>
     public void Start()
     {
         _running = _parts.Vcpus.Count;
         for (var i = 0; i < _parts.Vcpus.Count; i++)
-            _threads.Add(new VcpuThread(i, _parts.Vcpus[i], _parts.Ports, _parts.Mmio, _parts.End, i < _parts.VcpuCpus.Count ? _parts.VcpuCpus[i] : null, VcpuLeft));
+            _threads.Add(new VcpuThread(i, _parts.Vcpus[i], _parts.Ports, _parts.Mmio, _parts.End, _gate, i < _parts.VcpuCpus.Count ? _parts.VcpuCpus[i] : null, VcpuLeft));
         foreach (var thread in _threads)
             thread.Start();
+        _gate.Open();
     }
 
     public void PressPowerButton() => _parts.PowerButton.Signal();
 
     public void End()
     {
-        _parts.End.Ask(VmEndReason.Killed, "The VM was ended from outside.");
-        foreach (var thread in _threads)
-            thread.Kick();
+        _parts.End.AskForGood(VmEndReason.Killed, "The VM was ended from outside.");
+        _gate.Wake();
+        KickAll();
     }
 
     public bool TryWriteConsole(ReadOnlySpan<byte> data) => _parts.Serial.TryReceive(data);
@@ -60,13 +64,16 @@ internal sealed class Machine : IMachine
 
     private void VcpuLeft()
     {
-        // One that has left because the guest has ended takes the others along.
-        foreach (var thread in _threads)
-            thread.Kick();
         if (Interlocked.Decrement(ref _running) != 0)
             return;
         Volatile.Write(ref _allLeft, true);
         _ended();
+    }
+
+    private void KickAll()
+    {
+        foreach (var thread in _threads)
+            thread.Kick();
     }
 }
 

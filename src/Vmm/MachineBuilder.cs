@@ -15,23 +15,23 @@ namespace Exitless.Vmm;
 /// <summary>Builds a machine and starts it: first everything that can be refused, then everything that must be undone.</summary>
 internal static class MachineBuilder
 {
-    private const long LargePage = 2 << 20;
-
     /// <summary>See <see cref="MachineLauncher"/>.</summary>
     public static IMachine Launch(VmConfig config, VmmDescriptors descriptors, ConsoleRing console, Action ended)
     {
-        CheckConfig(config);
+        ConfigChecks.Check(config);
+        var topology = ConfigChecks.Topology(config);
         var kernel = BzImage.Read(descriptors.Kernel);
         var plan = BootPlan.Make(kernel, descriptors.Initrd is null ? null : new BootFile(descriptors.Initrd, "initrd").Length(), config.CommandLine, (ulong)config.MemoryBytes);
         var kvm = new KvmSystem(descriptors.Kvm);
+        kvm.CheckVcpus(topology);
         var cpuid = kvm.SupportedCpuid();
         var addressEnd = 1UL << GuestCpuid.PhysicalAddressBits(cpuid);
-        CheckAddresses(config, addressEnd);
+        ConfigChecks.CheckAddresses(config, addressEnd);
 
         var owned = new DisposeStack();
         try
         {
-            var parts = Build(config, descriptors, console, kernel, plan, kvm, cpuid, addressEnd, owned);
+            var parts = Build(config, descriptors, console, kernel, plan, kvm, cpuid, topology, addressEnd, owned);
             var machine = new Machine(parts, ended);
             try
             {
@@ -54,32 +54,8 @@ internal static class MachineBuilder
         }
     }
 
-    /// <summary>Checks what needs no descriptor.</summary>
-    /// <exception cref="VmmProblemException">vcpus-unsupported, memory-not-aligned, too-many-devices, device-twice.</exception>
-    internal static void CheckConfig(VmConfig config)
-    {
-        if (config.Vcpus != 1)
-            throw new VmmProblemException("vcpus-unsupported", "This version runs VMs with one vCPU.", $"{config.Vcpus} were asked for.", "Set vcpus to 1.", "vcpus");
-        if (config.MemoryBytes <= 0 || config.MemoryBytes % LargePage != 0)
-        {
-            throw new VmmProblemException("memory-not-aligned", "The VM's memory is not made of whole 2 MiB pages.", $"{config.MemoryBytes:#,0} bytes were asked for.",
-                $"Choose {Math.Max(1, (config.MemoryBytes + LargePage - 1) / LargePage) * 2:#,0} MiB.", "memoryBytes");
-        }
-        if (config.Devices.Count >= PciBus.Slots)
-            throw new VmmProblemException("too-many-devices", "The VM has more devices than its bus has slots.", $"{config.Devices.Count} were asked for; {PciBus.Slots - 1} fit.", "Assign fewer devices.", "devices");
-        if (config.Devices.GroupBy(d => d.Address, StringComparer.Ordinal).FirstOrDefault(g => g.Count() > 1) is { } twice)
-            throw new VmmProblemException("device-twice", "A device is assigned twice.", $"{twice.Key} is in the list {twice.Count()} times.", "Name it once.", "devices");
-    }
-
-    internal static void CheckAddresses(VmConfig config, ulong addressEnd)
-    {
-        var end = (ulong)config.MemoryBytes <= MemoryMap.PciHole ? MemoryMap.FourGibibytes : (ulong)config.MemoryBytes + MemoryMap.FourGibibytes - MemoryMap.PciHole;
-        if (end > addressEnd)
-            throw new VmmProblemException("memory-too-large", "The VM has more memory than its CPUs can address.", $"Its memory would end at 0x{end:x}; the CPU's addresses end at 0x{addressEnd:x}.", "Give the VM less memory.", "memoryBytes");
-    }
-
     private static MachineParts Build(
-        VmConfig config, VmmDescriptors descriptors, ConsoleRing console, BzImage kernel, BootPlan plan, KvmSystem kvm, KvmCpuidEntry[] cpuid, ulong addressEnd, DisposeStack owned)
+        VmConfig config, VmmDescriptors descriptors, ConsoleRing console, BzImage kernel, BootPlan plan, KvmSystem kvm, KvmCpuidEntry[] cpuid, CpuTopology topology, ulong addressEnd, DisposeStack owned)
     {
         var vm = owned.Push(kvm.CreateVm());
         vm.SetIdentityMapAddress(MemoryMap.IdentityMap);
@@ -98,8 +74,8 @@ internal static class MachineBuilder
         var end = new GuestEnd();
         var serial = new SerialPort(console, Interrupt(vm, Dsdt.SerialGsi, owned));
         var powerButton = Interrupt(vm, Dsdt.EventGsi, owned);
-        var entry = LinuxLoader.Load(memory, kernel, descriptors, plan, new AcpiTables(config.Vcpus, assignment?.Mmio64));
-        var vcpus = Vcpus(vm, config.Vcpus, kvm, cpuid, entry, owned);
+        var entry = LinuxLoader.Load(memory, kernel, descriptors, plan, new AcpiTables(topology, assignment?.Mmio64));
+        var vcpus = Vcpus(vm, topology, kvm, cpuid, entry, owned);
         return new MachineParts
         {
             Owned = owned,
@@ -116,14 +92,15 @@ internal static class MachineBuilder
         };
     }
 
-    private static List<KvmVcpu> Vcpus(KvmVm vm, int count, KvmSystem kvm, KvmCpuidEntry[] cpuid, ulong entry, DisposeStack owned)
+    private static List<KvmVcpu> Vcpus(KvmVm vm, CpuTopology topology, KvmSystem kvm, KvmCpuidEntry[] cpuid, ulong entry, DisposeStack owned)
     {
         var tscDeadline = kvm.CheckExtension(KvmCapabilities.TscDeadlineTimer) > 0;
+        // KVM's number of a vCPU is its APIC id.
         var vcpus = new List<KvmVcpu>();
-        for (var i = 0; i < count; i++)
+        for (var i = 0; i < topology.Count; i++)
         {
-            var vcpu = owned.Push(vm.CreateVcpu(i));
-            vcpu.SetCpuid(GuestCpuid.For(cpuid, (uint)i, count, tscDeadline));
+            var vcpu = owned.Push(vm.CreateVcpu((int)topology.ApicId(i)));
+            vcpu.SetCpuid(GuestCpuid.For(cpuid, topology, i, tscDeadline));
             vcpu.SetMsrs(BootMsrs.All);
             // The others wait for the INIT and start-up IPIs that the first one sends.
             if (i == 0)

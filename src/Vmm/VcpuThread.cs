@@ -20,37 +20,48 @@ internal sealed class VcpuThread
     private readonly PortBus _ports;
     private readonly MmioBus _mmio;
     private readonly GuestEnd _end;
+    private readonly VcpuGate _gate;
     private readonly Action _left;
     private readonly int? _cpu;
     private readonly Thread _thread;
-    private readonly Lock _gate = new();
+    private readonly Lock _kick = new();
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _threadId;
 
-    public VcpuThread(int index, KvmVcpu vcpu, PortBus ports, MmioBus mmio, GuestEnd end, int? cpu, Action left)
+    /// <param name="index">Which vCPU, from 0.</param>
+    /// <param name="vcpu">The vCPU.</param>
+    /// <param name="ports">Serves port accesses.</param>
+    /// <param name="mmio">Serves memory accesses.</param>
+    /// <param name="end">Takes the reasons for which the guest ends.</param>
+    /// <param name="gate">Where the thread waits while the guest does not run.</param>
+    /// <param name="cpu">The host CPU that it is pinned to; null: anywhere.</param>
+    /// <param name="left">Called by the thread when it has left the guest for good.</param>
+    public VcpuThread(int index, KvmVcpu vcpu, PortBus ports, MmioBus mmio, GuestEnd end, VcpuGate gate, int? cpu, Action left)
     {
         _index = index;
         _vcpu = vcpu;
         _ports = ports;
         _mmio = mmio;
         _end = end;
+        _gate = gate;
         _left = left;
         _cpu = cpu;
         _thread = new Thread(Run) { Name = $"vcpu {index}" };
     }
 
-    /// <summary>Starts the thread; on return it can be kicked, and the guest runs.</summary>
+    /// <summary>Starts the thread; on return it can be kicked, and the vCPU runs as soon as the gate opens.</summary>
+    /// <exception cref="VmmProblemException">cpu-unavailable.</exception>
     public void Start()
     {
         _thread.Start();
         _ready.Task.GetAwaiter().GetResult();
     }
 
-    /// <summary>Makes the thread leave the guest and look at <see cref="GuestEnd.Asked"/>. For ever: the vCPU does not run again.</summary>
+    /// <summary>Makes the thread leave the guest and look at the gate.</summary>
     public void Kick()
     {
         // Under the lock the thread is either still there, or has taken its number back.
-        lock (_gate)
+        lock (_kick)
         {
             if (_threadId == 0)
                 return;
@@ -73,7 +84,7 @@ internal sealed class VcpuThread
             _vcpu.SetSignalMask(blocked & ~(1UL << (KickSignal - 1)));
             if (_cpu is { } cpu)
                 Pin(cpu);
-            lock (_gate)
+            lock (_kick)
                 _threadId = CurrentThread.Id;
         }
         catch (Exception e)
@@ -82,20 +93,27 @@ internal sealed class VcpuThread
             return;
         }
         _ready.SetResult();
+        do Serve();
+        while (_gate.Pass());
+        lock (_kick)
+            _threadId = 0;
+        CurrentThread.TakeSignal(KickSignal);
+        _left();
+    }
+
+    /// <summary>Runs the guest until the gate is closed.</summary>
+    private void Serve()
+    {
         try
         {
-            while (!_end.Asked)
+            while (!_gate.Closed)
                 RunOnce();
         }
         catch (Exception e)
         {
             // A defect of ours must end this guest in words, not the process without any.
-            _end.Ask(VmEndReason.Error, $"vCPU {_index}: {e.GetType().Name}: {e.Message}");
+            _end.AskForGood(VmEndReason.Error, $"vCPU {_index}: {e.GetType().Name}: {e.Message}");
         }
-        lock (_gate)
-            _threadId = 0;
-        CurrentThread.TakeSignal(KickSignal);
-        _left();
     }
 
     private void Pin(int cpu)
@@ -116,6 +134,8 @@ internal sealed class VcpuThread
         var error = _vcpu.Run();
         if (error == Errno.Interrupted)
         {
+            // Before the gate is looked at: a kick that comes now stays in force.
+            _vcpu.Page.ImmediateExit = false;
             CurrentThread.TakeSignal(KickSignal);
             return;
         }

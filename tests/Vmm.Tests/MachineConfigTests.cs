@@ -18,12 +18,29 @@ public sealed class MachineConfigTests
     };
 
     [Fact]
-    public void A_good_configuration_is_taken() => MachineBuilder.CheckConfig(Good with { Devices = [new("0000:01:00.0", 1), new("0000:01:00.1", 1)] });
+    public void A_good_configuration_is_taken() => ConfigChecks.Check(Good with { Devices = [new("0000:01:00.0", 1), new("0000:01:00.1", 1)] });
 
     [Theory]
     [InlineData(0)]
-    [InlineData(2)]
-    public void Other_than_one_vcpu_is_refused(int vcpus) => AssertProblem(Good with { Vcpus = vcpus }, "vcpus-unsupported", "vcpus", $"{vcpus} were asked for");
+    [InlineData(-1)]
+    [InlineData(65)]
+    public void A_number_of_vcpus_out_of_range_is_refused(int vcpus) => AssertProblem(Good with { Vcpus = vcpus }, "vcpus-unsupported", "vcpus", $"{vcpus} were asked for");
+
+    [Theory]
+    [InlineData(64, 1, 64, 1)]
+    [InlineData(12, 2, 3, 2)]
+    [InlineData(64, 64, 1, 1)]
+    public void A_topology_with_as_many_vcpus_is_taken(int vcpus, int sockets, int cores, int threads) =>
+        ConfigChecks.Check(Good with { Vcpus = vcpus, Topology = new VmTopology(sockets, cores, threads) });
+
+    [Theory]
+    [InlineData(4, 2, 1, 1)]
+    [InlineData(4, -2, -2, 1)]
+    [InlineData(1, 0, 1, 1)]
+    [InlineData(1, int.MaxValue, int.MaxValue, 2)]
+    [InlineData(1, 65537, 65537, 1)]
+    public void A_topology_of_another_number_of_vcpus_is_refused(int vcpus, int sockets, int cores, int threads) =>
+        AssertProblem(Good with { Vcpus = vcpus, Topology = new VmTopology(sockets, cores, threads) }, "topology-mismatch", "topology", $"{sockets} sockets of {cores} cores of {threads} threads");
 
     [Theory]
     [InlineData(0, "2 MiB")]
@@ -48,14 +65,14 @@ public sealed class MachineConfigTests
     [InlineData(long.MaxValue / (2 << 20) * (2 << 20), 48)]
     public void Memory_beyond_the_cpus_addresses_is_refused(long bytes, int bits)
     {
-        var problem = Assert.Throws<VmmProblemException>(() => MachineBuilder.CheckAddresses(Good with { MemoryBytes = bytes }, 1UL << bits));
+        var problem = Assert.Throws<VmmProblemException>(() => ConfigChecks.CheckAddresses(Good with { MemoryBytes = bytes }, 1UL << bits));
         Assert.Equal(("memory-too-large", "memoryBytes"), (problem.Code, problem.Field));
         Assert.Contains($"0x{1UL << bits:x}", problem.Detail, StringComparison.Ordinal);
     }
 
     private static VmmProblemException AssertProblem(VmConfig config, string code, string field, string says)
     {
-        var problem = Assert.Throws<VmmProblemException>(() => MachineBuilder.CheckConfig(config));
+        var problem = Assert.Throws<VmmProblemException>(() => ConfigChecks.Check(config));
         Assert.Equal((code, field), (problem.Code, problem.Field));
         Assert.Contains(says, problem.Detail, StringComparison.Ordinal);
         return problem;

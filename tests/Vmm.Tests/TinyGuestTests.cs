@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using Exitless.Linux;
 using Exitless.Vmm.Control;
+using Exitless.Vmm.Kvm;
 
 namespace Exitless.Vmm.Tests;
 
@@ -13,7 +14,7 @@ public sealed class AloneDefinition;
 [Collection("alone")]
 public sealed class TinyGuestTests : IAsyncLifetime
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(2);
     private readonly string _folder = Directory.CreateTempSubdirectory("exitless").FullName;
     private readonly CancellationTokenSource _limit = new(Limit);
     private Task _server = Task.CompletedTask;
@@ -54,6 +55,39 @@ public sealed class TinyGuestTests : IAsyncLifetime
         var (output, end) = await RunAsync([.. TinyKernel.PrintDword(0xe0000000), .. TinyKernel.PrintDword(0xe0008000), .. TinyKernel.PrintDword(0xd0000000), .. TinyKernel.PowerOff]);
         Assert.Equal("36-1B-08-00-FF-FF-FF-FF-FF-FF-FF-FF", BitConverter.ToString(Encoding.Latin1.GetBytes(output)));
         Assert.Equal(VmEndReason.PowerOff, end.Reason);
+    }
+
+    [Theory]
+    [InlineData(4, null, "01-02-03")]
+    [InlineData(6, "2,3,1", "01-02-04-05-06")]
+    [InlineData(64, null, null)]
+    public async Task The_first_vcpu_starts_the_others_by_inter_processor_interrupts(int vcpus, string? topology, string? apicIds)
+    {
+        var groups = topology?.Split(',').Select(int.Parse).ToArray();
+        var config = TinyKernel.Config() with { Vcpus = vcpus, Topology = groups is null ? null : new VmTopology(groups[0], groups[1], groups[2]) };
+        var (output, end) = await RunAsync(TinyKernel.StartOthers(vcpus - 1), config);
+        Assert.Equal(VmEndReason.PowerOff, end.Reason);
+        var expected = apicIds ?? BitConverter.ToString([.. Enumerable.Range(1, vcpus - 1).Select(i => (byte)i)]);
+        Assert.Equal(expected, BitConverter.ToString([.. Encoding.Latin1.GetBytes(output).Order()]));
+    }
+
+    [Fact]
+    public async Task All_vcpus_are_ended_when_one_of_them_ends_the_guest_and_each_has_its_statistics()
+    {
+        await using var client = await LaunchAsync(TinyKernel.Spin.ToArray(), TinyKernel.Config() with { Vcpus = 4, VcpuCpus = [0] });
+        using var statistics = await client.TakeStatisticsAsync(Cancel);
+        Assert.Equal(4, statistics.Vcpus.Select(v => KvmStatistics.Open(v).Id).Distinct().Count());
+        await client.EndAsync(Cancel);
+        await _server.WaitAsync(Limit, TimeProvider.System, Cancel);
+    }
+
+    [Fact]
+    public async Task More_vcpus_than_kvm_gives_are_refused_with_its_limit()
+    {
+        using var kvm = TinyKernel.OpenKvm();
+        var problem = Assert.Throws<VmmProblemException>(() => new KvmSystem(kvm).CheckVcpus(CpuTopology.OneSocket(100_000)));
+        Assert.Equal(("vcpus-beyond-kvm", "vcpus"), (problem.Code, problem.Field));
+        Assert.Contains("100000 were asked for", problem.Detail, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -139,17 +173,21 @@ public sealed class TinyGuestTests : IAsyncLifetime
         Assert.InRange(each, 0, 4);
     }
 
-    private async Task<VmmClient> LaunchAsync(byte[] code, string commandLine)
+    private Task<VmmClient> LaunchAsync(byte[] code, string commandLine) => LaunchAsync(code, TinyKernel.Config(commandLine));
+
+    private async Task<VmmClient> LaunchAsync(byte[] code, VmConfig config)
     {
         using var descriptors = new VmmDescriptors { Kvm = TinyKernel.OpenKvm(), Kernel = TinyKernel.File(TinyKernel.Image(code)) };
         var client = await VmmClient.ConnectAsync(SocketPath, Cancel);
-        await client.LaunchAsync(TinyKernel.Config(commandLine), descriptors, Cancel);
+        await client.LaunchAsync(config, descriptors, Cancel);
         return client;
     }
 
-    private async Task<(string Output, VmEnd End)> RunAsync(byte[] code, string commandLine = "x")
+    private Task<(string Output, VmEnd End)> RunAsync(byte[] code, string commandLine = "x") => RunAsync(code, TinyKernel.Config(commandLine));
+
+    private async Task<(string Output, VmEnd End)> RunAsync(byte[] code, VmConfig config)
     {
-        await using var client = await LaunchAsync(code, commandLine);
+        await using var client = await LaunchAsync(code, config);
         var output = new StringBuilder();
         await foreach (var e in client.EventsAsync(Cancel))
         {

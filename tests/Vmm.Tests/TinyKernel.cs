@@ -38,6 +38,20 @@ internal static class TinyKernel
         0xee, 0xc1, 0xe8, 8, 0xee, 0xc1, 0xe8, 8, 0xee, 0xc1, 0xe8, 8, 0xee,
     ];
 
+    /// <summary>Starts all other vCPUs by INIT and start-up IPI, has each of them print its APIC id as one byte from real mode, waits for all and switches off.</summary>
+    public static byte[] StartOthers(int others) =>
+    [
+        // lea rsi, [rip+54]; mov edi, 0x8000; mov ecx, 25; rep movsb: the code below to where the start-up vector 8 points.
+        0x48, 0x8d, 0x35, 54, 0, 0, 0, 0xbf, 0, 0x80, 0, 0, 0xb9, 25, 0, 0, 0, 0xf3, 0xa4,
+        // mov ebx, 0xfee00300; mov dword [rbx], INIT to all others; mov dword [rbx], start-up 8 to all others.
+        0xbb, 0, 0x03, 0xe0, 0xfe, 0xc7, 0x03, 0, 0x45, 0x0c, 0, 0xc7, 0x03, 0x08, 0x46, 0x0c, 0,
+        // pause; cmp word [0x8100], others; jne
+        0xf3, 0x90, 0x66, 0x81, 0x3c, 0x25, 0, 0x81, 0, 0, (byte)others, 0, 0x75, 0xf2,
+        .. PowerOff,
+        // Real mode: mov eax, 1; cpuid; shr ebx, 24; mov al, bl; mov dx, 0x3f8; out dx, al; lock inc word [0x8100]; hlt.
+        0x66, 0xb8, 1, 0, 0, 0, 0x0f, 0xa2, 0x66, 0xc1, 0xeb, 24, 0x88, 0xd8, 0xba, 0xf8, 0x03, 0xee, 0xf0, 0xff, 0x06, 0, 0x81, 0xf4, 0xf4,
+    ];
+
     public static byte[] Image(ReadOnlySpan<byte> code)
     {
         // The header gives the payload's size in paragraphs of 16 bytes.

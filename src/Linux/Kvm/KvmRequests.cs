@@ -34,9 +34,12 @@ internal static class KvmRequests
 /// <summary>Capabilities that KVM_CHECK_EXTENSION is asked for.</summary>
 internal static class KvmCapabilities
 {
+    public const int RecommendedVcpus = 9;
     public const int IrqRouting = 25;
     public const int Irqfd = 32;
+    public const int MaxVcpus = 66;
     public const int TscDeadlineTimer = 72;
+    public const int MaxVcpuId = 128;
     public const int X2ApicApi = 129;
     public const int ImmediateExit = 136;
     public const int BinaryStatistics = 203;

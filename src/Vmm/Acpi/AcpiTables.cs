@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Exitless.Vmm.Control;
 using Exitless.Vmm.Devices;
+using Exitless.Vmm.Kvm;
 using Exitless.Vmm.Memory;
 
 namespace Exitless.Vmm.Acpi;
@@ -12,14 +13,14 @@ internal sealed class AcpiTables
     private readonly List<byte> _image = [];
 
     /// <summary>Makes the tables.</summary>
-    /// <param name="vcpus">How many vCPUs; their APIC ids count from 0.</param>
+    /// <param name="topology">The vCPUs and their APIC ids.</param>
     /// <param name="mmio64">The window for BARs above 4 GiB; null for none.</param>
     /// <exception cref="VmmProblemException">too-many-vcpus: the tables outgrow their area.</exception>
-    public AcpiTables(int vcpus, (ulong Start, ulong End)? mmio64)
+    public AcpiTables(CpuTopology topology, (ulong Start, ulong End)? mmio64)
     {
         _image.AddRange(new byte[64]);
         var dsdt = Add("DSDT", 2, Dsdt.Body(mmio64));
-        ulong[] tables = [Add("FACP", 6, Fadt(dsdt)), Add("APIC", 5, Madt(vcpus)), Add("MCFG", 1, Mcfg())];
+        ulong[] tables = [Add("FACP", 6, Fadt(dsdt)), Add("APIC", 5, Madt(topology)), Add("MCFG", 1, Mcfg())];
         var pointers = new byte[tables.Length * 8];
         for (var i = 0; i < tables.Length; i++)
             BinaryPrimitives.WriteUInt64LittleEndian(pointers.AsSpan(i * 8), tables[i]);
@@ -29,7 +30,7 @@ internal sealed class AcpiTables
         if (MemoryMap.AcpiTables + (ulong)Image.Length > MemoryMap.AcpiTablesEnd)
         {
             throw new VmmProblemException("too-many-vcpus", "The VM has too many vCPUs.",
-                $"The ACPI tables of {vcpus:#,0} vCPUs have {Image.Length:#,0} bytes; there is room for {MemoryMap.AcpiTablesEnd - MemoryMap.AcpiTables:#,0}.", "Give the VM fewer vCPUs.", "vcpus");
+                $"The ACPI tables of {topology.Count:#,0} vCPUs have {Image.Length:#,0} bytes; there is room for {MemoryMap.AcpiTablesEnd - MemoryMap.AcpiTables:#,0}.", "Give the VM fewer vCPUs.", "vcpus");
         }
     }
 
@@ -76,21 +77,21 @@ internal sealed class AcpiTables
         Span<byte> At(int offset) => table.AsSpan(offset - HeaderBytes);
     }
 
-    private static byte[] Madt(int vcpus)
+    private static byte[] Madt(CpuTopology topology)
     {
         var table = new List<byte>(new byte[8]);
         BinaryPrimitives.WriteUInt32LittleEndian(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(table), (uint)MemoryMap.LocalApic);
-        for (var id = 0; id < vcpus; id++)
-            table.AddRange(LocalApic(id));
+        for (var vcpu = 0; vcpu < topology.Count; vcpu++)
+            table.AddRange(LocalApic((uint)vcpu, topology.ApicId(vcpu)));
         table.AddRange([1, 12, 0, 0, .. Little32((uint)MemoryMap.IoApic), .. Little32(0)]);
         // ISA interrupt 4 is GSI 4, edge, active high: said aloud, because without a PIC Linux takes nothing for granted.
         table.AddRange([2, 10, 0, Dsdt.SerialGsi, .. Little32(Dsdt.SerialGsi), 0, 0]);
         return [.. table];
     }
 
-    /// <summary>A local APIC, or beyond 254 an x2APIC.</summary>
-    private static byte[] LocalApic(int id) =>
-        id < 255 ? [0, 8, (byte)id, (byte)id, .. Little32(1)] : [9, 16, 0, 0, .. Little32((uint)id), .. Little32(1), .. Little32((uint)id)];
+    /// <summary>A local APIC, or beyond 254 an x2APIC: 255 addresses all.</summary>
+    private static byte[] LocalApic(uint processor, uint id) =>
+        id < 255 && processor < 255 ? [0, 8, (byte)processor, (byte)id, .. Little32(1)] : [9, 16, 0, 0, .. Little32(id), .. Little32(1), .. Little32(processor)];
 
     private static byte[] Mcfg() => [.. new byte[8], .. Little32((uint)MemoryMap.Ecam), .. Little32(0), 0, 0, 0, 0, .. Little32(0)];
 

@@ -9,8 +9,11 @@ public sealed record VmConfig
     /// <summary>The VM's name, for people.</summary>
     public required string Name { get; init; }
 
-    /// <summary>How many vCPUs the guest has. This version runs exactly 1.</summary>
+    /// <summary>How many vCPUs the guest has: 1 to 64, and no more than the host's KVM gives a VM.</summary>
     public required int Vcpus { get; init; }
+
+    /// <summary>How the guest sees its vCPUs grouped; null: one socket of <see cref="Vcpus"/> cores, each with one thread.</summary>
+    public VmTopology? Topology { get; init; }
 
     /// <summary>Guest memory in bytes, a multiple of 2 MiB.</summary>
     public required long MemoryBytes { get; init; }
@@ -34,6 +37,12 @@ public sealed record VmConfig
     /// <summary>Devices that the guest owns.</summary>
     public required IReadOnlyList<VfioDeviceConfig> Devices { get; init; }
 }
+
+/// <summary>Sockets, cores and threads; their product is the number of vCPUs. Threads of a core are neighbours in the order of vCPUs, then cores of a socket.</summary>
+/// <param name="Sockets">Sockets.</param>
+/// <param name="Cores">Cores of a socket.</param>
+/// <param name="Threads">Threads of a core.</param>
+public sealed record VmTopology(int Sockets, int Cores, int Threads);
 
 /// <summary>One PCI device assigned through VFIO.</summary>
 /// <param name="Address">Its address on the host, dddd:bb:dd.f in lower case.</param>

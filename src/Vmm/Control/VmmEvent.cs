@@ -13,6 +13,8 @@ public enum VmEndReason
     Killed,
     /// <summary>KVM could not go on with it.</summary>
     Error,
+    /// <summary>Its kernel panicked and said so (pvpanic).</summary>
+    GuestPanic,
 }
 
 /// <summary>The end of a guest.</summary>

@@ -1,6 +1,6 @@
 namespace Exitless.Vmm.Devices;
 
-/// <summary>A device on the port I/O bus. Guest input never throws and allocates nothing.</summary>
+/// <summary>A device on the port I/O bus. Guest input never throws and allocates nothing. Several vCPUs may come at once: a device guards itself.</summary>
 internal interface IPortDevice
 {
     /// <summary>Reads 1, 2 or 4 bytes.</summary>

@@ -49,6 +49,28 @@ internal sealed class KvmSystem
         return descriptor < 0 ? throw NoKvm($"KVM would not create a VM: {new LinuxException("KVM_CREATE_VM", Ioctl.LastError).Message}.") : new KvmVm(new SafeFileHandle(descriptor, ownsHandle: true), VcpuPageBytes);
     }
 
+    /// <summary>Checks how many vCPUs KVM gives one VM (KVM_CAP_MAX_VCPUS, and KVM_CAP_MAX_VCPU_ID for their APIC ids). KVM_CAP_NR_VCPUS only recommends.</summary>
+    /// <exception cref="VmmProblemException">vcpus-beyond-kvm.</exception>
+    public void CheckVcpus(CpuTopology topology)
+    {
+        // Where KVM does not tell: Documentation/virt/kvm/api.rst, section 4.7.
+        const int untoldVcpus = 4;
+        var recommended = CheckExtension(KvmCapabilities.RecommendedVcpus) is var r and > 0 ? r : untoldVcpus;
+        var most = CheckExtension(KvmCapabilities.MaxVcpus) is var m and > 0 ? m : recommended;
+        var ids = CheckExtension(KvmCapabilities.MaxVcpuId) is var i and > 0 ? i : most;
+        if (topology.Count > most)
+        {
+            throw new VmmProblemException("vcpus-beyond-kvm", "The VM has more vCPUs than this host's KVM gives one VM.",
+                $"{topology.Count} were asked for; KVM gives at most {most} and recommends at most {recommended} on this host.", $"Set vcpus to {most} or fewer.", "vcpus");
+        }
+        if (topology.HighestApicId >= (uint)ids)
+        {
+            throw new VmmProblemException("vcpus-beyond-kvm", "The VM's topology needs higher APIC ids than this host's KVM gives.",
+                $"{topology.Sockets} sockets of {topology.Cores} cores of {topology.Threads} threads number up to {topology.HighestApicId}; KVM's ids end at {ids - 1}.",
+                "Choose counts of cores and threads that are powers of two, or fewer vCPUs.", "topology");
+        }
+    }
+
     /// <summary>The CPUID leaves that KVM can give a guest on this host.</summary>
     public KvmCpuidEntry[] SupportedCpuid()
     {

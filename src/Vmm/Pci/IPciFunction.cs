@@ -1,6 +1,6 @@
 namespace Exitless.Vmm.Pci;
 
-/// <summary>A PCI function on the guest's bus. Guest input never throws and allocates nothing.</summary>
+/// <summary>A PCI function on the guest's bus. Guest input never throws and allocates nothing. Several vCPUs may come at once: a function guards itself.</summary>
 internal interface IPciFunction
 {
     /// <summary>Reads 1, 2 or 4 bytes of configuration space that do not cross a dword.</summary>

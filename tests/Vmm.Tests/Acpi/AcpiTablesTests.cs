@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using Exitless.Vmm.Acpi;
 using Exitless.Vmm.Control;
+using Exitless.Vmm.Kvm;
 using Exitless.Vmm.Memory;
 
 namespace Exitless.Vmm.Tests.Acpi;
@@ -13,7 +14,7 @@ public sealed class AcpiTablesTests
     [Fact]
     public void The_rsdp_leads_to_every_table_and_all_sums_are_zero()
     {
-        var image = new AcpiTables(4, Window).Image;
+        var image = new AcpiTables(CpuTopology.OneSocket(4), Window).Image;
         Assert.Equal("RSD PTR ", Encoding.ASCII.GetString(image, 0, 8));
         Assert.Equal(0, Sum(image.AsSpan(0, 20)));
         Assert.Equal(0, Sum(image.AsSpan(0, 36)));
@@ -31,7 +32,7 @@ public sealed class AcpiTablesTests
     [Fact]
     public void No_two_tables_overlap_and_nothing_lies_behind_the_last()
     {
-        var image = new AcpiTables(3, null).Image;
+        var image = new AcpiTables(CpuTopology.OneSocket(3), null).Image;
         var xsdt = U64(image, 24);
         var table = Table(image, xsdt, "XSDT");
         ulong[] addresses = [U64(Table(image, U64(table, 36), "FACP"), 140), U64(table, 36), U64(table, 44), U64(table, 52), xsdt];
@@ -78,20 +79,20 @@ public sealed class AcpiTablesTests
     [Fact]
     public void More_vcpus_than_the_area_describes_are_refused()
     {
-        Assert.NotEmpty(new AcpiTables(1024, Window).Image);
-        var problem = Assert.Throws<VmmProblemException>(() => new AcpiTables(16_384, null));
+        Assert.NotEmpty(new AcpiTables(CpuTopology.OneSocket(1024), Window).Image);
+        var problem = Assert.Throws<VmmProblemException>(() => new AcpiTables(CpuTopology.OneSocket(16_384), null));
         Assert.Equal(("too-many-vcpus", "vcpus"), (problem.Code, problem.Field));
     }
 
     internal static byte[] Dsdt((ulong Start, ulong End)? window)
     {
-        var image = new AcpiTables(1, window).Image;
+        var image = new AcpiTables(CpuTopology.OneSocket(1), window).Image;
         return Table(image, U64(Table(image, U64(Table(image, U64(image, 24), "XSDT"), 36), "FACP"), 140), "DSDT");
     }
 
     private static byte[] Find(string signature, int entry, int vcpus)
     {
-        var image = new AcpiTables(vcpus, null).Image;
+        var image = new AcpiTables(CpuTopology.OneSocket(vcpus), null).Image;
         return Table(image, U64(Table(image, U64(image, 24), "XSDT"), entry), signature);
     }
 

@@ -5,6 +5,7 @@ using Exitless.Linux;
 using Exitless.Vmm.Acpi;
 using Exitless.Vmm.Boot;
 using Exitless.Vmm.Control;
+using Exitless.Vmm.Kvm;
 using Exitless.Vmm.Memory;
 using Microsoft.Win32.SafeHandles;
 
@@ -109,7 +110,7 @@ public sealed class LinuxLoaderTests
         var bytes = memory.Ranges.Aggregate(0UL, (sum, r) => sum + r.Size);
         var plan = BootPlan.Make(kernel, descriptors.Initrd is null ? null : new BootFile(descriptors.Initrd, "initrd").Length(), commandLine, bytes);
         between?.Invoke();
-        return LinuxLoader.Load(memory, kernel, descriptors, plan, new AcpiTables(1, null));
+        return LinuxLoader.Load(memory, kernel, descriptors, plan, new AcpiTables(CpuTopology.OneSocket(1), null));
     }
 
     /// <summary>Walks four levels as the CPU does; null where nothing is mapped.</summary>

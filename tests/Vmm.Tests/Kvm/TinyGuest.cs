@@ -48,7 +48,9 @@ internal sealed class TinyGuest : IDisposable
             ports.Add(AcpiSleep.ControlPort, 2, new AcpiSleep(GuestEnd));
             if (probe is not null)
                 ports.Add(0x500, 4, probe);
-            _thread = new VcpuThread(0, Vcpu, ports, new MmioBus(pci), GuestEnd, cpu: null, () => _left.TrySetResult());
+            var gate = new VcpuGate(1, GuestEnd, () => { }, () => { });
+            gate.Open();
+            _thread = new VcpuThread(0, Vcpu, ports, new MmioBus(pci), GuestEnd, gate, cpu: null, () => _left.TrySetResult());
         }
         catch
         {
