@@ -68,7 +68,10 @@ public sealed class DemoFixture : IAsyncLifetime
             var logs = Directory.CreateDirectory(Path.Combine(Artifacts, "logs")).FullName;
             await File.WriteAllLinesAsync(Path.Combine(logs, "control-plane.log"), Stack.Server.Output);
             if (Host is not null && File.Exists(Host.ConsoleLogPath))
+            {
                 File.Copy(Host.ConsoleLogPath, Path.Combine(logs, "host.log"), overwrite: true);
+                File.Copy(Path.Combine(Path.GetDirectoryName(Host.ConsoleLogPath)!, "qemu.log"), Path.Combine(logs, "qemu.log"), overwrite: true);
+            }
         }
         Directory.Delete(_folder, recursive: true);
     }

@@ -1,67 +1,104 @@
-using System.Text.RegularExpressions;
+using System.Globalization;
+using System.Text.Json;
 using Exitless.Run.Stack;
 
 namespace Exitless.EndToEnd;
 
-/// <summary>An interrupt that the VF raised is one in the host's count and one in the REST metrics, and reaches the guest.</summary>
+/// <summary>An interrupt that the VF raised is one in the host's count, one in the REST metrics, and one in the guest's own count.</summary>
 [Collection(DemoFixture.OneAfterAnother)]
-public sealed partial class InterruptTests(DemoFixture demo)
+public sealed class InterruptTests(DemoFixture demo)
 {
     // igbvf requests its vectors in the order eth0-tx-0, eth0-rx-0, eth0.
     private const int ReceiveVector = 1;
-    private const int Attempts = 6;
+    private const int RecordSeconds = 35;
+    private const int GuestReadings = 8;
 
     [Fact]
-    public async Task Host_and_metrics_count_the_same_receive_interrupts_and_the_guest_what_its_APIC_did_not_merge()
+    public async Task Guest_host_and_metrics_count_the_same_receive_interrupts()
     {
         await Eventually.HoldsAsync("traffic and its first stored row", TimeSpan.FromSeconds(90), async () =>
-            (await demo.ReportAsync("report ping", (report, _) => report.Word == "ping")).Values["received"] > 60
+            (await PingAsync())["received"] > 60
             && (await demo.Rest.GetAsync($"api/v1/vms/{demo.Vm.Id}/series", TestContext.Current.CancellationToken)).EnumerateArray()
                 .Any(series => series.GetProperty("key").GetString()!.StartsWith("vfio.", StringComparison.Ordinal)), TestContext.Current.CancellationToken);
-        var ping = await demo.StopPingAsync();
-        Assert.True(ping.Values["received"] > 20, $"too little traffic to compare: {ping}");
-        // The traffic has stopped; two samples pass. What is left is the driver's own interrupt every 2 s, so the three
-        // counts are read as soon as a stored row has come, and again with the next rows if one fell in between.
-        var lastRow = 0L;
-        Counts counts = null!;
-        for (var row = 0; row < 2 + Attempts && !(row > 2 && counts.Agree); row++)
+        var counts = await AtRestAsync();
+        Assert.Equal(0, counts.RestMissing);
+        Assert.True(counts.Host > 60, $"too few interrupts to compare: {counts}");
+        // What the demo guest sets up (docs/lab.md) holds from a moment after its link came up. On a machine too busy for the emulator one
+        // of the first messages may have merged with its double before that; such a one stays missing, and all later ones must agree.
+        if (counts.GuestMissing != 0)
         {
-            await Eventually.HoldsAsync("the next stored row", TimeSpan.FromSeconds(30), async () =>
-            {
-                var rows = await demo.Rest.GetAsync($"api/v1/vms/{demo.Vm.Id}/metrics?series=vfio.*", TestContext.Current.CancellationToken);
-                var newest = rows.GetProperty("times").EnumerateArray().LastOrDefault();
-                return newest.ValueKind == System.Text.Json.JsonValueKind.Number && newest.GetInt64() > lastRow && (lastRow = newest.GetInt64()) > 0;
-            }, TestContext.Current.CancellationToken);
-            counts = await CountAsync();
-            TestContext.Current.TestOutputHelper?.WriteLine($"{counts}");
+            var (before, received) = (counts, (await PingAsync())["received"]);
+            Assert.InRange(before.GuestMissing, 1, 10);
+            await demo.StartPingAsync();
+            await Eventually.HoldsAsync("a hundred more replies", TimeSpan.FromSeconds(120), async () => (await PingAsync())["received"] > received + 100, TestContext.Current.CancellationToken);
+            counts = await AtRestAsync();
+            Assert.True(counts.Host > before.Host + 100, $"too few interrupts to compare: {before}, {counts}");
+            Assert.Equal((before.GuestMissing, 0), (counts.GuestMissing, counts.RestMissing));
         }
         await demo.StartPingAsync();
-
-        Assert.True(counts.Guest > 0, "the guest counted no interrupt of eth0-rx-0");
-        Assert.Equal(counts.Host, counts.Rest);
-        // The emulated 82576 sends an MSI-X again before a slow guest has taken the first one, and the local APIC merges the
-        // two (docs/lab.md): the guest may count fewer than the host, never more.
-        Assert.InRange(counts.Guest, counts.Host * 3 / 4, counts.Host);
     }
 
-    private async Task<Counts> CountAsync()
+    // Stops the traffic and compares at rest. The driver still raises one interrupt every 2 s, so the host's line is recorded five times a
+    // second, and a count of the guest or of a stored row counts as taken when the line stood still around it.
+    private async Task<Counts> AtRestAsync()
     {
-        var rest = await demo.Vm.NewestAsync("vfio.*", TestContext.Current.CancellationToken);
-        var lines = await demo.InHostAsync("cat /proc/interrupts");
-        var guest = await demo.ReportAsync("report irq", (report, _) => report.Word == "irq");
-        var host = VfioLine().Matches(lines)
-            .Where(match => match.Groups["bdf"].Value == demo.Vm.Vf && int.Parse(match.Groups["vector"].Value) == ReceiveVector)
-            .Sum(match => Sum(match.Groups["counts"].Value));
-        return new Counts(guest.Values.GetValueOrDefault("eth0-rx-0"), host, rest.GetValueOrDefault($"vfio.{demo.Vm.Vf}.msix.{ReceiveVector}"));
+        await demo.StopPingAsync();
+        await demo.InHostAsync($$"""
+            for seconds in $(seq 1 {{RecordSeconds * 5}}); do
+              echo "$EPOCHREALTIME $(awk '/vfio-msix\[{{ReceiveVector}}\]\({{demo.Vm.Vf}}\)/ { for (i = 2; $i ~ /^[0-9]+$/; i++) n += $i } END { print n + 0 }' /proc/interrupts)"
+              usleep 200000
+            done >/run/receive-vector.log 2>&1 </dev/null &
+            echo $! >/run/receive-vector.pid
+            """);
+        var guest = new List<(double From, double To, long Count)>();
+        while (guest.Count < GuestReadings)
+        {
+            var from = await HostClockAsync();
+            var count = (await demo.ReportAsync("report irq", (report, _) => report.Word == "irq")).Values.GetValueOrDefault("eth0-rx-0");
+            guest.Add((from, await HostClockAsync(), count));
+        }
+        await demo.InHostAsync("while kill -0 $(cat /run/receive-vector.pid) 2>/dev/null; do usleep 200000; done");
+        var line = (await demo.InHostAsync("cat /run/receive-vector.log")).Split('\n').Select(one => one.Split(' ')).Select(one => (Time: Seconds(one[0]), Count: long.Parse(one[1], CultureInfo.InvariantCulture))).ToList();
+        List<(double From, double To, long Count)> rows = [];
+        await Eventually.HoldsAsync("two rows stored at rest", TimeSpan.FromSeconds(60), async () => (rows = await RowsAsync(line[0].Time, line[^1].Time)).Count >= 2, TestContext.Current.CancellationToken);
+        var guestAgainst = Compare("guest", guest);
+        var rowsAgainst = Compare("REST", rows);
+        return new Counts(line[^1].Count, guestAgainst, rowsAgainst);
+
+        // By how much the readings fall short of the host's count, from the newest that was taken while that stood still.
+        long Compare(string who, List<(double From, double To, long Count)> readings)
+        {
+            long? missing = null;
+            foreach (var (from, to, count) in readings)
+            {
+                var before = line.FindLastIndex(one => one.Time <= from);
+                var after = line.FindIndex(one => one.Time >= to);
+                if (before < 0 || after < 0 || line[before].Count != line[after].Count)
+                    continue;
+                missing = line[before].Count - count;
+                Say($"{who}: {count}, host: {line[before].Count}");
+            }
+            Assert.True(missing is not null, $"no reading of the {who} fell into a time in which the host's count stood still");
+            return missing.Value;
+        }
     }
 
-    private static long Sum(string counts) => counts.Split(' ', StringSplitOptions.RemoveEmptyEntries).Sum(long.Parse);
-
-    private sealed record Counts(long Guest, long Host, long Rest)
+    private async Task<List<(double From, double To, long Count)>> RowsAsync(double from, double to)
     {
-        public bool Agree => Host == Rest;
+        var answer = await demo.Rest.GetAsync($"api/v1/vms/{demo.Vm.Id}/metrics?series=vfio.{demo.Vm.Vf}.msix.{ReceiveVector}", TestContext.Current.CancellationToken);
+        var times = answer.GetProperty("times").EnumerateArray().Select(time => time.GetInt64() / 1000.0).ToList();
+        var values = answer.GetProperty("series")[0].GetProperty("values").EnumerateArray().ToList();
+        return [.. times.Zip(values).Where(row => row.First > from && row.First < to && row.Second.ValueKind == JsonValueKind.Number).Select(row => (row.First, row.First, (long)row.Second.GetDouble()))];
     }
 
-    [GeneratedRegex(@"^\s*\d+:(?<counts>(\s+\d+)+)\s.*vfio-msix\[(?<vector>\d+)\]\((?<bdf>[0-9a-f:.]+)\)", RegexOptions.Multiline)]
-    private static partial Regex VfioLine();
+    private async Task<double> HostClockAsync() => Seconds(await demo.InHostAsync("echo $EPOCHREALTIME"));
+
+    private static double Seconds(string text) => double.Parse(text, CultureInfo.InvariantCulture);
+
+    private async Task<IReadOnlyDictionary<string, long>> PingAsync() => (await demo.ReportAsync("report ping", (report, _) => report.Word == "ping")).Values;
+
+    private static void Say(string line) => TestContext.Current.TestOutputHelper?.WriteLine(line);
+
+    // At rest: the host's count, and by how much the guest's and the metrics' fall short of it.
+    private sealed record Counts(long Host, long GuestMissing, long RestMissing);
 }

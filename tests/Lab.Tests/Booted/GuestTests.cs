@@ -26,7 +26,7 @@ public sealed partial class GuestTests(SharedHost shared)
             setsid /mnt/share/qemu/ld-linux-x86-64.so.2 --library-path /mnt/share/qemu /mnt/share/qemu/qemu-system-x86_64 -L /mnt/share/qemu \
               -nodefaults -display none -no-reboot -accel kvm -M q35 -cpu host -smp 1 -m 384M \
               -kernel /var/lib/exitless/images/debian.vmlinuz -initrd /var/lib/exitless/images/demo.initrd \
-              -append "console=ttyS0 quiet tsc=reliable panic=-1 exitless.ip=10.0.3.20/24 exitless.gateway=10.0.3.2 exitless.ping=10.0.3.2 exitless.rate=5 exitless.name=demo" \
+              -append "console=ttyS0 quiet tsc=reliable panic=-1 iomem=relaxed exitless.ip=10.0.3.20/24 exitless.gateway=10.0.3.2 exitless.ping=10.0.3.2 exitless.rate=5 exitless.name=demo" \
               -device pcie-root-port,id=rp,slot=1 -device vfio-pci,host={{vf}},bus=rp \
               -chardev pipe,id=console,path=/run/vm -serial chardev:console </dev/null >/run/vm.messages 2>&1 &
             echo $! >/run/vm.pid
@@ -44,13 +44,13 @@ public sealed partial class GuestTests(SharedHost shared)
         Assert.True(stopped["sent"] >= 10);
         Assert.Equal((stopped["sent"], 0L, 0L, 0L), (stopped["received"], stopped["outstanding"], stopped["lost"], stopped["duplicates"]));
 
-        // Interrupts: the guest never counts more than the host, and less only by those that merged because its vCPU did not get to
-        // run between two (QEMU's igb sends each twice). igbvf's watchdog adds one every two seconds, so the host is read before and after.
+        // Interrupts: what the host counts, except for the few that may have merged before the NIC was set up. igbvf's watchdog adds one
+        // every two seconds, so the host is read before and after.
         var before = HostCount(await shared.RunAsync("cat /proc/interrupts"), 1, vf);
         var guest = await OrderAsync("report irq", "exitless: irq");
         var after = HostCount(await shared.RunAsync("cat /proc/interrupts"), 1, vf);
         Assert.True(guest["eth0-rx-0"] >= stopped["received"]);
-        Assert.InRange(guest["eth0-rx-0"], before * 3 / 4, after);
+        Assert.InRange(guest["eth0-rx-0"], before - 10, after);
 
         // Counts go on where they were; packets that nobody answers become lost, and not before their time.
         await OrderAsync("arp -s 10.0.3.99 02:00:00:00:00:01; echo ping=10.0.3.99 >>/etc/orders; start-ping; echo started-$((1+1))", "started-2", parse: false);
