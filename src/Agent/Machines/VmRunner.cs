@@ -391,6 +391,7 @@ internal sealed partial class VmRunner : IAsyncDisposable
         VmEndReason.PowerOff => "power-off",
         VmEndReason.Reset => "reset",
         VmEndReason.TripleFault => "triple-fault",
+        VmEndReason.GuestPanic => "guest-panic",
         VmEndReason.Killed => "killed",
         VmEndReason.Error => "error",
     };

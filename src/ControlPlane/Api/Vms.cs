@@ -71,7 +71,7 @@ public sealed record VmDeviceRequest(string Address, string? Mac = null);
 /// <param name="Steps">Steps of the change that is under way or was last.</param>
 /// <param name="ProcessId">Of its process on the host; null: not running.</param>
 /// <param name="StartedAt">When its run began; null: not running.</param>
-/// <param name="EndReason">How the last run ended: power-off, reset, triple-fault, killed, error.</param>
+/// <param name="EndReason">How the last run ended: power-off, reset, triple-fault, guest-panic, killed, error.</param>
 /// <param name="CreatedAt">When it was created.</param>
 /// <param name="ActiveOperationId">The operation that is changing it now.</param>
 public sealed record VmDto(

@@ -18,9 +18,10 @@ public enum VmEndReason
 }
 
 /// <summary>The end of a guest.</summary>
-/// <param name="Reason">How it ended.</param>
+/// <param name="Reason">How it ended. One that this version does not know, from a newer VMM, reads as <see cref="VmEndReason.Error"/>.</param>
 /// <param name="Text">More, in words.</param>
 /// <param name="At">When, Unix milliseconds.</param>
+[System.Text.Json.Serialization.JsonConverter(typeof(VmEndConverter))]
 public sealed record VmEnd(VmEndReason Reason, string Text, long At);
 
 /// <summary>What happens in a VM.</summary>
