@@ -16,6 +16,7 @@ internal static class KvmRequests
     public const uint CreateIrqchip = 0xae60;
     public const uint SetGsiRouting = 0x4008ae6a;
     public const uint Irqfd = 0x4020ae76;
+    public const uint IoEventFd = 0x4040ae79;
     public const uint CreateDevice = 0xc00caee0;
     public const uint SetDeviceAttribute = 0x4018aee1;
     public const uint EnableCapability = 0x4068aea3;

@@ -86,6 +86,20 @@ internal struct KvmIrqfd
     private readonly ulong _padding0, _padding1;
 }
 
+/// <summary>struct kvm_ioeventfd.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 64)]
+internal struct KvmIoEventFd
+{
+    public const uint Deassign = 4;
+
+    public ulong Match;
+    public ulong Address;
+    /// <summary>0: a write of any size, for which KVM need not look at the instruction.</summary>
+    public uint Length;
+    public int Descriptor;
+    public uint Flags;
+}
+
 /// <summary>struct kvm_irq_routing_entry. The last four fields are a union: an irqchip's pin, or a message.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct KvmRoutingEntry
