@@ -2,6 +2,7 @@ using Exitless.Vmm.Control;
 using Exitless.Vmm.Kvm;
 using Exitless.Vmm.Memory;
 using Exitless.Vmm.Pci;
+using Exitless.Vmm.Virtio;
 
 namespace Exitless.Vmm;
 
@@ -12,11 +13,12 @@ internal static class ConfigChecks
     private const long LargePage = 2 << 20;
 
     /// <summary>Checks what needs no descriptor.</summary>
-    /// <exception cref="VmmProblemException">vcpus-unsupported, topology-mismatch, memory-not-aligned, too-many-devices, device-twice.</exception>
+    /// <exception cref="VmmProblemException">vcpus-unsupported, topology-mismatch, memory-not-aligned, too-many-devices, device-twice; see <see cref="VirtioDevices.Check"/>.</exception>
     public static void Check(VmConfig config)
     {
         CheckVcpus(config);
         CheckMemory(config);
+        VirtioDevices.Check(config);
         CheckDevices(config);
     }
 
@@ -58,8 +60,9 @@ internal static class ConfigChecks
 
     private static void CheckDevices(VmConfig config)
     {
-        if (config.Devices.Count >= PciBus.Slots)
-            throw new VmmProblemException("too-many-devices", "The VM has more devices than its bus has slots.", $"{config.Devices.Count} were asked for; {PciBus.Slots - 1} fit.", "Assign fewer devices.", "devices");
+        var functions = config.Devices.Count + VirtioDevices.Count(config);
+        if (functions >= PciBus.Slots)
+            throw new VmmProblemException("too-many-devices", "The VM has more devices than its bus has slots.", $"{functions} were asked for; {PciBus.Slots - 1} fit.", "Assign fewer devices.", "devices");
         if (config.Devices.GroupBy(d => d.Address, StringComparer.Ordinal).FirstOrDefault(g => g.Count() > 1) is { } twice)
             throw new VmmProblemException("device-twice", "A device is assigned twice.", $"{twice.Key} is in the list {twice.Count()} times.", "Name it once.", "devices");
     }

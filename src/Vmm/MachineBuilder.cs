@@ -9,6 +9,7 @@ using Exitless.Vmm.Kvm;
 using Exitless.Vmm.Memory;
 using Exitless.Vmm.Pci;
 using Exitless.Vmm.Vfio;
+using Exitless.Vmm.Virtio;
 
 namespace Exitless.Vmm;
 
@@ -57,6 +58,7 @@ internal static class MachineBuilder
     private static MachineParts Build(
         VmConfig config, VmmDescriptors descriptors, ConsoleRing console, BzImage kernel, BootPlan plan, KvmSystem kvm, KvmCpuidEntry[] cpuid, CpuTopology topology, ulong addressEnd, DisposeStack owned)
     {
+        var virtio = VirtioDevices.Open(config, descriptors, owned);
         var vm = owned.Push(kvm.CreateVm());
         vm.SetIdentityMapAddress(MemoryMap.IdentityMap);
         vm.SetTssAddress(MemoryMap.Tss);
@@ -67,9 +69,10 @@ internal static class MachineBuilder
         var nextSlot = memory.AddTo(vm);
 
         var assignment = config.Devices.Count == 0 ? null : DeviceAssignment.Open(config, descriptors, vm, memory, addressEnd, owned);
-        var routes = new GsiRoutes(vm, assignment?.VectorCount ?? 0);
+        var routes = new GsiRoutes(vm, (assignment?.VectorCount ?? 0) + virtio.VectorCount);
         var bus = new PciBus();
         List<AssignedDevice> devices = assignment?.Attach(bus, vm, routes, nextSlot, owned) ?? [];
+        virtio.Attach(bus, vm, routes, memory, owned);
 
         var end = new GuestEnd();
         var serial = new SerialPort(console, Interrupt(vm, Dsdt.SerialGsi, owned));

@@ -36,6 +36,9 @@ public sealed record VmConfig
 
     /// <summary>Devices that the guest owns.</summary>
     public required IReadOnlyList<VfioDeviceConfig> Devices { get; init; }
+
+    /// <summary>Virtio disks, in the order in which the guest finds them.</summary>
+    public IReadOnlyList<DiskConfig> Disks { get => field ?? []; init; }
 }
 
 /// <summary>Sockets, cores and threads; their product is the number of vCPUs. Threads of a core are neighbours in the order of vCPUs, then cores of a socket.</summary>

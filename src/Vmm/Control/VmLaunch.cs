@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Exitless.Vmm.Devices;
-using Microsoft.Win32.SafeHandles;
 
 namespace Exitless.Vmm.Control;
 
@@ -23,7 +22,7 @@ internal sealed class VmLaunch
     public VmLaunch(ControlConnection connection, Frame frame, MachineLauncher launcher, ConsoleRing console, Action wake)
     {
         Config = JsonSerializer.Deserialize(frame.Payload.Span, ControlJson.Default.VmConfig)!;
-        _descriptors = Sort(Config, frame.Descriptors);
+        _descriptors = DescriptorOrder.Sort(Config, frame.Descriptors);
         Connection = connection;
         Request = frame.RequestId;
         _launcher = launcher;
@@ -46,22 +45,6 @@ internal sealed class VmLaunch
     public ConsoleLog? Log { get; private set; }
 
     public VmmProblemException? Problem { get; private set; }
-
-    private static VmmDescriptors Sort(VmConfig config, IReadOnlyList<SafeFileHandle> all)
-    {
-        var groups = config.Devices.Select(d => d.IommuGroup).Distinct().Count();
-        var fixedCount = 2 + (config.HasInitrd ? 1 : 0) + (groups > 0 ? 1 : 0);
-        if (all.Count != fixedCount + groups)
-            throw new VmmProblemException("vmm-protocol", "The launch has the wrong descriptors.", $"{all.Count} came; {fixedCount + groups} were expected.", "Update the agent.");
-        return new VmmDescriptors
-        {
-            Kvm = all[0],
-            Kernel = all[1],
-            Initrd = config.HasInitrd ? all[2] : null,
-            VfioContainer = groups > 0 ? all[fixedCount - 1] : null,
-            Groups = [.. all.Skip(fixedCount)],
-        };
-    }
 
     private void Run()
     {

@@ -65,14 +65,7 @@ public sealed class VmmClient : IAsyncDisposable
     /// <exception cref="VmmProblemException">It could not be launched; nothing is left half made and the process is <see cref="VmmState.Empty"/> again.</exception>
     public async Task LaunchAsync(VmConfig config, VmmDescriptors descriptors, CancellationToken cancellationToken)
     {
-        SafeFileHandle[] all =
-        [
-            descriptors.Kvm, descriptors.Kernel,
-            .. descriptors.Initrd is null ? Array.Empty<SafeFileHandle>() : [descriptors.Initrd],
-            .. descriptors.VfioContainer is null ? Array.Empty<SafeFileHandle>() : [descriptors.VfioContainer],
-            .. descriptors.Groups,
-        ];
-        await AskAsync(FrameKind.Launch, JsonSerializer.SerializeToUtf8Bytes(config, ControlJson.Default.VmConfig), all, cancellationToken);
+        await AskAsync(FrameKind.Launch, JsonSerializer.SerializeToUtf8Bytes(config, ControlJson.Default.VmConfig), DescriptorOrder.Of(descriptors), cancellationToken);
     }
 
     /// <summary>Descriptors of KVM's statistics of the running VM.</summary>

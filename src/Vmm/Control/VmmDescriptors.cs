@@ -20,6 +20,9 @@ public sealed class VmmDescriptors : IDisposable
     /// <summary>/dev/vfio/N of each distinct group, in the order in which the devices name them first.</summary>
     public IReadOnlyList<SafeFileHandle> Groups { get; init; } = [];
 
+    /// <summary>The files of <see cref="VmConfig.Disks"/>: each disk's own, for reading and writing unless it is read-only, then its backing files, for reading.</summary>
+    public IReadOnlyList<SafeFileHandle> Disks { get; init; } = [];
+
     /// <inheritdoc />
     public void Dispose()
     {
@@ -29,5 +32,7 @@ public sealed class VmmDescriptors : IDisposable
         VfioContainer?.Dispose();
         foreach (var group in Groups)
             group.Dispose();
+        foreach (var disk in Disks)
+            disk.Dispose();
     }
 }

@@ -7,7 +7,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Exitless.Vmm.Kvm;
 
 /// <summary>One VM of KVM. Its ioctls work in the process that made it only.</summary>
-internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds, IGsiTable, IMemorySlots, IDisposable
+internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds, IIoEventFds, IGsiTable, IMemorySlots, IDisposable
 {
     private const ulong Use32BitIds = 1, DisableBroadcastQuirk = 2;
 
@@ -45,6 +45,10 @@ internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds,
 
     public bool TryDeassignIrqfd(EventFd trigger, int gsi) => TryIrqfd(trigger, gsi, KvmIrqfd.Deassign);
 
+    public bool TryAssignIoEventFd(EventFd notice, ulong address) => TryIoEventFd(notice, address, 0);
+
+    public void DeassignIoEventFd(EventFd notice, ulong address) => TryIoEventFd(notice, address, KvmIoEventFd.Deassign);
+
     public KvmVcpu CreateVcpu(int id) => new(new SafeFileHandle(Ioctl.Call(handle, KvmRequests.CreateVcpu, $"KVM_CREATE_VCPU {id}", id), ownsHandle: true), vcpuPageBytes);
 
     public SafeFileHandle OpenStatistics() => new(Ioctl.Call(handle, KvmRequests.GetStatisticsFd, "KVM_GET_STATS_FD"), ownsHandle: true);
@@ -69,6 +73,12 @@ internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds,
     }
 
     public void Dispose() => handle.Dispose();
+
+    private bool TryIoEventFd(EventFd notice, ulong address, uint flags)
+    {
+        var request = new KvmIoEventFd { Address = address, Descriptor = (int)notice.Handle.DangerousGetHandle(), Flags = flags };
+        return Ioctl.Try(handle, KvmRequests.IoEventFd, ref request) >= 0;
+    }
 
     private bool TryIrqfd(EventFd trigger, int gsi, uint flags)
     {

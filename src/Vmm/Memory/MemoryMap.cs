@@ -19,6 +19,8 @@ internal static class MemoryMap
     /// <summary>BARs that fit below 4 GiB.</summary>
     public const ulong Mmio32 = PciHole;
     public const ulong Mmio32End = 0xe000_0000;
+    /// <summary>The BARs of the paravirtual devices, at the end of that window; assigned devices go before them.</summary>
+    public const ulong VirtioBars = Mmio32End - 0x10_0000;
     /// <summary>PCI configuration space of bus 0 (PCI Express ECAM), 1 MiB.</summary>
     public const ulong Ecam = 0xe000_0000;
     public const ulong EcamSize = 0x10_0000;

@@ -45,7 +45,7 @@ internal static class BarPlacement
             // No two BARs share a page, so each page has one owner.
             var align = Math.Max(bar.Size, Page);
             var at32 = (next32 + align - 1) & ~(align - 1);
-            if (align <= MemoryMap.Mmio32End - MemoryMap.Mmio32 && at32 + align <= MemoryMap.Mmio32End)
+            if (align <= MemoryMap.VirtioBars - MemoryMap.Mmio32 && at32 + align <= MemoryMap.VirtioBars)
             {
                 bar.Address = at32;
                 next32 = at32 + align;
@@ -55,7 +55,7 @@ internal static class BarPlacement
             if (!bar.Is64Bit || at64 + align > addressEnd || at64 + align < at64)
             {
                 throw new VmmProblemException("device-bar-too-large", "A device's memory window does not fit into the VM.",
-                    $"BAR {bar.Index} of {bar.Device} has {bar.Size:#,0} bytes{(bar.Is64Bit ? $"; the guest's addresses end at 0x{addressEnd:x}" : $" and must lie in the {MemoryMap.Mmio32End - MemoryMap.Mmio32:#,0} bytes below 4 GiB")}.",
+                    $"BAR {bar.Index} of {bar.Device} has {bar.Size:#,0} bytes{(bar.Is64Bit ? $"; the guest's addresses end at 0x{addressEnd:x}" : $" and must lie in the {MemoryMap.VirtioBars - MemoryMap.Mmio32:#,0} bytes below 4 GiB")}.",
                     "Assign fewer devices to this VM.", bar.Field);
             }
             bar.Address = at64;

@@ -1,5 +1,3 @@
-using Exitless.Linux;
-
 namespace Exitless.Vmm.Virtio;
 
 /// <summary>

@@ -24,7 +24,8 @@ internal sealed class TinyGuest : IDisposable
     /// <param name="code">x86-64 instructions.</param>
     /// <param name="interruptControllers">With them HLT waits in the kernel, without them it leaves the guest.</param>
     /// <param name="probe">A device at ports 0x500 to 0x503.</param>
-    public TinyGuest(ReadOnlySpan<byte> code, bool interruptControllers = false, IPortDevice? probe = null)
+    /// <param name="attach">Puts devices on the bus.</param>
+    public TinyGuest(ReadOnlySpan<byte> code, bool interruptControllers = false, IPortDevice? probe = null, Action<KvmVm, GuestMemory, PciBus, DisposeStack>? attach = null)
     {
         try
         {
@@ -42,6 +43,7 @@ internal sealed class TinyGuest : IDisposable
 
             Console = new ConsoleRing(() => _printed.TrySetResult());
             var pci = new PciBus();
+            attach?.Invoke(vm, Memory, pci, _owned);
             var ports = new PortBus();
             ports.Add(0x3F8, SerialPort.Ports, new SerialPort(Console, _owned.Push(new EventFd())));
             ports.Add(PciPorts.First, PciPorts.Count, new PciPorts(pci, new ResetControl(GuestEnd)));

@@ -1,0 +1,67 @@
+using Exitless.Vmm.Control;
+using Exitless.Vmm.Disks;
+using Exitless.Vmm.Interrupts;
+using Exitless.Vmm.Kvm;
+using Exitless.Vmm.Memory;
+using Exitless.Vmm.Pci;
+
+namespace Exitless.Vmm.Virtio;
+
+/// <summary>The paravirtual devices of a VM: opened before the VM is made, so that what is wrong with a disk is said first, then put on its bus.</summary>
+internal sealed class VirtioDevices
+{
+    private readonly List<VirtioDevice> _devices = [];
+
+    /// <summary>Checks what needs no descriptor.</summary>
+    /// <exception cref="VmmProblemException">See <see cref="DiskOpening.Check"/>.</exception>
+    public static void Check(VmConfig config) => DiskOpening.Check(config.Disks);
+
+    /// <summary>How many devices the configuration asks for.</summary>
+    public static int Count(VmConfig config) => config.Disks.Count;
+
+    /// <summary>How many MSI-X vectors all of them have: one for each queue and one for changes of the configuration.</summary>
+    public int VectorCount => _devices.Sum(VectorsOf);
+
+    /// <summary>Opens them all.</summary>
+    /// <param name="config">What to launch.</param>
+    /// <param name="descriptors">Their files, which go over to the devices.</param>
+    /// <param name="owned">Where what is made goes, to be released.</param>
+    /// <exception cref="VmmProblemException">See <see cref="DiskOpening"/>.</exception>
+    public static VirtioDevices Open(VmConfig config, VmmDescriptors descriptors, DisposeStack owned)
+    {
+        var all = new VirtioDevices();
+        var next = 0;
+        for (var i = 0; i < config.Disks.Count; i++)
+        {
+            var disk = config.Disks[i];
+            var files = 1 + disk.BackingFormats.Count;
+            var opened = DiskOpening.Open(disk, descriptors.Disks.Skip(next).Take(files).ToArray(), $"disks[{i}]");
+            all.Add(new VirtioBlock(disk.Id, disk.Serial.Length > 0 ? disk.Serial : disk.Id, opened), owned);
+            next += files;
+        }
+        return all;
+    }
+
+    /// <summary>Puts them on the bus and starts their workers.</summary>
+    public List<VirtioFunction> Attach(PciBus bus, KvmVm vm, GsiRoutes routes, GuestMemory memory, DisposeStack owned)
+    {
+        var ram = new GuestRam(memory.Ranges);
+        var functions = new List<VirtioFunction>();
+        foreach (var device in _devices)
+        {
+            var address = (uint)(MemoryMap.VirtioBars + ((ulong)functions.Count * VirtioConfigSpace.BarBytes));
+            // Released the other way round: no notices any more, then the worker, then the interrupts.
+            var vectors = owned.Push(new VirtioVectors(vm, routes, VectorsOf(device)));
+            var function = new VirtioFunction(device, ram, vectors, vm, address);
+            owned.Push(new VirtioWorker(device, VmmLog.Write));
+            owned.Push(function);
+            bus.Add(function);
+            functions.Add(function);
+        }
+        return functions;
+    }
+
+    private static int VectorsOf(VirtioDevice device) => device.Queues.Length + 1;
+
+    private void Add(VirtioDevice device, DisposeStack owned) => _devices.Add(owned.Push(device));
+}
