@@ -7,8 +7,8 @@ namespace Exitless.Linux;
 internal sealed unsafe partial class Mapping : IDisposable
 {
     private const int ProtectRead = 1, ProtectWrite = 2;
-    private const int MapShared = 1;
-    private const int MapNoReserve = 0x4000;
+    private const int MapShared = 1, MapPrivate = 2;
+    private const int MapAnonymous = 0x20, MapNoReserve = 0x4000;
     private const int AdviseHugePages = 14, AdviseNoDump = 16;
     private byte* _pointer;
 
@@ -32,6 +32,23 @@ internal sealed unsafe partial class Mapping : IDisposable
         return pointer == -1 ? throw LinuxException.FromLastError($"mmap of {length:#,0} bytes") : new Mapping((byte*)pointer, length);
     }
 
+    /// <summary>Maps memory of nobody else's that begins at a multiple of an alignment; the kernel gives zeroed pages when they are touched first.</summary>
+    /// <param name="length">Bytes, a multiple of the page size.</param>
+    /// <param name="alignment">A power of two, at least the page size.</param>
+    public static Mapping Anonymous(ulong length, ulong alignment)
+    {
+        // More than is wanted, then cut to size at both ends.
+        var pointer = MapAnonymousNative(0, (nuint)(length + alignment), ProtectRead | ProtectWrite, MapPrivate | MapAnonymous | MapNoReserve, -1, 0);
+        if (pointer == -1)
+            throw LinuxException.FromLastError($"mmap of {length:#,0} bytes");
+        var start = ((ulong)pointer + alignment - 1) & ~(alignment - 1);
+        var before = start - (ulong)pointer;
+        if (before > 0)
+            _ = UnmapNative(pointer, (nuint)before);
+        _ = UnmapNative((nint)(start + length), (nuint)(alignment - before));
+        return new Mapping((byte*)start, length);
+    }
+
     /// <summary>Asks for huge pages and keeps the range out of core dumps; both are wishes, so failures are ignored.</summary>
     public void AdviseForGuestMemory()
     {
@@ -48,6 +65,9 @@ internal sealed unsafe partial class Mapping : IDisposable
 
     [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
     private static partial nint MapNative(nint address, nuint length, int protection, int flags, SafeHandle file, long offset);
+
+    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
+    private static partial nint MapAnonymousNative(nint address, nuint length, int protection, int flags, int file, long offset);
 
     [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
     private static partial int UnmapNative(nint address, nuint length);

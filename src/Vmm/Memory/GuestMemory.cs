@@ -12,34 +12,30 @@ namespace Exitless.Vmm.Memory;
 internal readonly record struct RamRange(ulong GuestAddress, ulong Size, ulong HostAddress);
 
 /// <summary>
-/// The guest's RAM: one memory file, mapped shared (smaps shows it as /memfd:exitless-guest-ram, apart from the VMM's own memory), below
-/// the PCI hole and, what does not fit, from 4 GiB on.
+/// The guest's RAM below the PCI hole and, what does not fit, from 4 GiB on. It is private memory, because for a memory file the kernel has huge pages only where an
+/// administrator allows them (Documentation/admin-guide/mm/transhuge.rst, shmem_enabled); its host and guest addresses agree in their lower 21 bits, so that one entry
+/// of the nested page table and of the IOMMU's maps 2 MiB. In smaps it is the one mapping with the flag <c>hg</c>.
 /// </summary>
 internal sealed unsafe class GuestMemory : IDisposable
 {
-    public const string FileName = "exitless-guest-ram";
+    private const ulong LargePage = 2 << 20;
 
-    private readonly SafeFileHandle _file;
     private readonly Mapping _mapping;
     private readonly List<RamRange> _ranges = [];
 
-    /// <summary>Reserves a memory file and address space; the kernel gives pages when they are touched first.</summary>
+    /// <summary>Reserves address space; the kernel gives pages when they are touched first.</summary>
     /// <exception cref="VmmProblemException">memory-not-available: the kernel refuses a mapping of that size.</exception>
     public GuestMemory(ulong bytes)
     {
-        SafeFileHandle? file = null;
         try
         {
-            file = MemoryFile.Create(FileName, (long)bytes);
-            _mapping = Mapping.Share(file, 0, bytes);
+            _mapping = Mapping.Anonymous(bytes, LargePage);
         }
         catch (LinuxException e)
         {
-            file?.Dispose();
             throw new VmmProblemException("memory-not-available", "The host cannot reserve the VM's memory.", $"{bytes:#,0} bytes were asked for: {e.Message}.",
                 "Give the VM less memory, or raise the limit of address space (RLIMIT_AS) of its process.", "memoryBytes", e);
         }
-        _file = file;
         _mapping.AdviseForGuestMemory();
         var low = Math.Min(bytes, MemoryMap.PciHole);
         _ranges.Add(new RamRange(0, low, _mapping.Address));
@@ -79,9 +75,5 @@ internal sealed unsafe class GuestMemory : IDisposable
             Files.ReadExactlyAt(file, Slice(guestAddress + (ulong)done, (int)Math.Min(most, length - done)), fileOffset + done);
     }
 
-    public void Dispose()
-    {
-        _mapping.Dispose();
-        _file.Dispose();
-    }
+    public void Dispose() => _mapping.Dispose();
 }
