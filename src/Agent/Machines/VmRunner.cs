@@ -394,7 +394,6 @@ internal sealed partial class VmRunner : IAsyncDisposable
         VmEndReason.GuestPanic => "guest-panic",
         VmEndReason.Killed => "killed",
         VmEndReason.Error => "error",
-        VmEndReason.GuestPanic => "guest-panic",
     };
 
     [LoggerMessage(40, LogLevel.Information, "{Name} runs: process {ProcessId}")]
