@@ -50,9 +50,11 @@ internal sealed class Machine : IMachine
         KickAll();
     }
 
+    public IMachineDevices Devices => _parts.Devices;
+
     public bool TryWriteConsole(ReadOnlySpan<byte> data) => _parts.Serial.TryReceive(data);
 
-    public List<DeviceVectors> TakeVectors() => [.. _parts.Devices.Select(d => d.TakeVectors())];
+    public List<DeviceVectors> TakeVectors() => _parts.Devices.Set.TakeVectors();
 
     public void Dispose()
     {
@@ -100,7 +102,7 @@ internal sealed class MachineParts : IDisposable
 
     public required IReadOnlyList<SafeFileHandle> VcpuStatistics { get; init; }
 
-    public required IReadOnlyList<AssignedDevice> Devices { get; init; }
+    public required MachineDevices Devices { get; init; }
 
     public void Dispose() => Owned.Dispose();
 }

@@ -32,7 +32,7 @@ internal static class MachineBuilder
         var owned = new DisposeStack();
         try
         {
-            var parts = Build(config, descriptors, console, kernel, plan, kvm, cpuid, topology, addressEnd, owned);
+            var parts = Build(config, descriptors, console, ended, kernel, plan, kvm, cpuid, topology, addressEnd, owned);
             var machine = new Machine(parts, ended);
             try
             {
@@ -56,7 +56,7 @@ internal static class MachineBuilder
     }
 
     private static MachineParts Build(
-        VmConfig config, VmmDescriptors descriptors, ConsoleRing console, BzImage kernel, BootPlan plan, KvmSystem kvm, KvmCpuidEntry[] cpuid, CpuTopology topology, ulong addressEnd, DisposeStack owned)
+        VmConfig config, VmmDescriptors descriptors, ConsoleRing console, Action happened, BzImage kernel, BootPlan plan, KvmSystem kvm, KvmCpuidEntry[] cpuid, CpuTopology topology, ulong addressEnd, DisposeStack owned)
     {
         var virtio = VirtioDevices.Open(config, descriptors, owned);
         var vm = owned.Push(kvm.CreateVm());
@@ -66,24 +66,25 @@ internal static class MachineBuilder
         if (kvm.CheckExtension(KvmCapabilities.X2ApicApi) > 0)
             vm.UseX2ApicIds();
         var memory = owned.Push(new GuestMemory((ulong)config.MemoryBytes));
-        var nextSlot = memory.AddTo(vm);
+        var slots = new MemorySlotNumbers(memory.AddTo(vm));
 
-        var assignment = config.Devices.Count == 0 ? null : DeviceAssignment.Open(config, descriptors, vm, memory, addressEnd, owned);
-        var routes = new GsiRoutes(vm, (assignment?.VectorCount ?? 0) + virtio.VectorCount);
+        var routes = new GsiRoutes(vm, virtio.VectorCount);
         var bus = new PciBus();
-        List<AssignedDevice> devices = assignment?.Attach(bus, vm, routes, nextSlot, owned) ?? [];
+        var space = new GroupSpace(VfioCalls.Kernel, new KvmVfioFiles(vm), memory.Ranges);
+        var devices = owned.Push(new MachineDevices(space, (vm, vm, vm), slots, routes, bus, Interrupt(vm, PciHotplug.Gsi), happened, TimeProvider.System, !config.NoPeerToPeer));
+        var mmio64 = devices.Launch(config, descriptors.OfDevices(config), addressEnd);
         virtio.Attach(bus, vm, routes, memory, owned);
 
         var end = new GuestEnd();
-        var serial = new SerialPort(console, Interrupt(vm, Dsdt.SerialGsi, owned));
-        var powerButton = Interrupt(vm, Dsdt.EventGsi, owned);
-        var entry = LinuxLoader.Load(memory, kernel, descriptors, plan, new AcpiTables(topology, assignment?.Mmio64));
+        var serial = new SerialPort(console, owned.Push(Interrupt(vm, Dsdt.SerialGsi)));
+        var powerButton = owned.Push(Interrupt(vm, Dsdt.EventGsi));
+        var entry = LinuxLoader.Load(memory, kernel, descriptors, plan, new AcpiTables(topology, mmio64));
         var vcpus = Vcpus(vm, topology, kvm, cpuid, entry, owned);
         return new MachineParts
         {
             Owned = owned,
             End = end,
-            Ports = Ports(serial, bus, end),
+            Ports = Ports(serial, bus, devices.Hotplug, end),
             Mmio = new MmioBus(bus),
             Serial = serial,
             PowerButton = powerButton,
@@ -113,20 +114,26 @@ internal static class MachineBuilder
         return vcpus;
     }
 
-    private static PortBus Ports(SerialPort serial, PciBus bus, GuestEnd end)
+    private static PortBus Ports(SerialPort serial, PciBus bus, HotplugController hotplug, GuestEnd end)
     {
         var ports = new PortBus();
         ports.Add(Dsdt.SerialPort, SerialPort.Ports, serial);
         ports.Add(PciPorts.First, PciPorts.Count, new PciPorts(bus, new ResetControl(end)));
+        ports.Add(BarPlacement.FirstPort, BarPlacement.Ports, new PciIoWindow(bus));
+        ports.Add(HotplugController.Port, HotplugController.Ports, hotplug);
         ports.Add(AcpiSleep.ControlPort, 2, new AcpiSleep(end));
         ports.Add(KeyboardController.Port, 1, new KeyboardController(end));
         ports.Add(Cmos.Port, 2, new Cmos());
         return ports;
     }
 
-    private static EventFd Interrupt(KvmVm vm, int gsi, DisposeStack owned)
+    private static EventFd Interrupt(KvmVm vm, int gsi)
     {
-        var trigger = owned.Push(new EventFd());
-        return vm.TryAssignIrqfd(trigger, gsi) ? trigger : throw new LinuxException($"KVM_IRQFD {gsi}", Ioctl.LastError);
+        var trigger = new EventFd();
+        if (vm.TryAssignIrqfd(trigger, gsi))
+            return trigger;
+        var error = Ioctl.LastError;
+        trigger.Dispose();
+        throw new LinuxException($"KVM_IRQFD {gsi}", error);
     }
 }

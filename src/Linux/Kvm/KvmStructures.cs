@@ -77,7 +77,7 @@ internal struct KvmMsrEntry
 [StructLayout(LayoutKind.Sequential)]
 internal struct KvmIrqfd
 {
-    public const uint Deassign = 1;
+    public const uint Deassign = 1, Resample = 2;
 
     public uint Descriptor;
     public uint Gsi;
@@ -137,7 +137,7 @@ internal struct KvmDeviceAttribute
 {
     /// <summary>KVM_DEV_VFIO_FILE, once called GROUP.</summary>
     public const uint VfioFile = 1;
-    public const ulong VfioFileAdd = 1;
+    public const ulong VfioFileAdd = 1, VfioFileRemove = 2;
 
     public uint Flags;
     public uint Group;

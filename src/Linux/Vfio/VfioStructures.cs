@@ -63,3 +63,13 @@ internal struct VfioDmaMap
     public ulong Iova;
     public ulong Size;
 }
+
+/// <summary>struct vfio_iommu_type1_dma_unmap.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct VfioDmaUnmap
+{
+    public uint ArgumentSize;
+    public uint Flags;
+    public ulong Iova;
+    public ulong Size;
+}

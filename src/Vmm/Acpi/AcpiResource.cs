@@ -9,6 +9,17 @@ internal static class AcpiResource
 
     public static byte[] Ports(ushort first, byte count) => [0x47, 1, (byte)first, (byte)(first >> 8), (byte)first, (byte)(first >> 8), 1, count];
 
+    /// <summary>I/O ports that the bridge hands down to its devices; <paramref name="last"/> is among them.</summary>
+    public static byte[] PortWindow(ushort first, ushort last)
+    {
+        const byte entireRange = 3;
+        var bytes = Range(0x88, 13, 1, entireRange, sizeof(ushort));
+        BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(8), first);
+        BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(10), last);
+        BinaryPrimitives.WriteUInt16LittleEndian(bytes.AsSpan(14), (ushort)(last - first + 1));
+        return bytes;
+    }
+
     /// <summary>An edge-triggered, active-high interrupt of the device's own.</summary>
     public static byte[] EdgeInterrupt(uint gsi)
     {

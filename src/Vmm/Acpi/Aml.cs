@@ -15,7 +15,40 @@ internal static class Aml
     public static byte[] Method(string name, int arguments, params ReadOnlySpan<byte[]> terms) =>
         [0x14, .. Package(Join([NameString(name), [(byte)arguments]], terms))];
 
-    public static byte[] Notify(string device, byte value) => [0x86, .. NameString(device), .. Integer(value)];
+    public static byte[] Notify(string device, byte value) => Notify(device, Integer(value));
+
+    /// <param name="device">Who is told.</param>
+    /// <param name="value">A term that gives the value.</param>
+    public static byte[] Notify(string device, byte[] value) => [0x86, .. NameString(device), .. value];
+
+    public static byte[] Argument(int index) => [(byte)(0x68 + index)];
+
+    public static byte[] Local(int index) => [(byte)(0x60 + index)];
+
+    public static byte[] Path(string name) => NameString(name);
+
+    public static byte[] Store(byte[] value, byte[] target) => [0x70, .. value, .. target];
+
+    public static byte[] And(byte[] left, byte[] right) => [0x7b, .. left, .. right, 0];
+
+    public static byte[] AreEqual(byte[] left, byte[] right) => [0x93, .. left, .. right];
+
+    public static byte[] If(byte[] condition, params ReadOnlySpan<byte[]> terms) => [0xa0, .. Package(Join([condition], terms))];
+
+    public static byte[] Call(string method, params ReadOnlySpan<byte[]> arguments) => Join([NameString(method)], arguments);
+
+    /// <summary>A region of I/O ports.</summary>
+    public static byte[] PortRegion(string name, ushort first, int count) => [0x5b, 0x80, .. NameString(name), 1, .. Integer(first), .. Integer((ulong)count)];
+
+    /// <summary>Fields of a region, one behind the other, accessed by dwords.</summary>
+    public static byte[] Fields(string region, params ReadOnlySpan<(string Name, int Bits)> fields)
+    {
+        const byte dwordAccess = 3;
+        var body = new List<byte>([.. NameString(region), dwordAccess]);
+        foreach (var (name, bits) in fields)
+            body.AddRange([.. NameString(name), (byte)bits]);
+        return [0x5b, 0x81, .. Package([.. body])];
+    }
 
     public static byte[] PackageOf(params ReadOnlySpan<byte[]> elements) => [0x12, .. Package(Join([[(byte)elements.Length]], elements))];
 

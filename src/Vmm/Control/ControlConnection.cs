@@ -31,6 +31,9 @@ internal sealed class ControlConnection : IDisposable
     /// <summary>The offset of the next console byte that this client gets.</summary>
     public long ConsoleOffset { get; set; }
 
+    /// <summary>The number of the last device event that this client got.</summary>
+    public long ToldEvent { get; set; }
+
     /// <summary>True once it has been told how the guest ended.</summary>
     public bool ToldEnd { get; set; }
 

@@ -17,4 +17,7 @@ internal sealed record WireProblem(string Code, string Title, string Detail, str
 [JsonSerializable(typeof(WireProblem))]
 [JsonSerializable(typeof(VmEnd))]
 [JsonSerializable(typeof(List<DeviceVectors>))]
+[JsonSerializable(typeof(AttachRequest))]
+[JsonSerializable(typeof(DetachRequest))]
+[JsonSerializable(typeof(VmmDeviceEvent))]
 internal sealed partial class ControlJson : JsonSerializerContext;

@@ -4,7 +4,7 @@ using Exitless.Vmm.Devices;
 namespace Exitless.Vmm.Control;
 
 /// <summary>Answers what clients ask, one frame after another.</summary>
-internal sealed class ControlRequests(VmLife vm, ControlConnections connections, EventFeed feed, Action<ControlConnection, uint> end)
+internal sealed class ControlRequests(VmLife vm, ControlConnections connections, EventFeed feed, DeviceRequests devices, Action<ControlConnection, uint> end)
 {
     /// <summary>Serves one request; what goes wrong is its answer.</summary>
     public void Serve(ControlConnection connection, Frame frame)
@@ -27,7 +27,7 @@ internal sealed class ControlRequests(VmLife vm, ControlConnections connections,
 
     private void Answer(ControlConnection connection, Frame frame)
     {
-        if (frame.Kind != FrameKind.Launch && frame.Descriptors.Count > 0)
+        if (frame.Kind is not (FrameKind.Launch or FrameKind.AttachDevices) && frame.Descriptors.Count > 0)
             throw new VmmProblemException("vmm-protocol", "Descriptors came with a request that takes none.", $"The request was {frame.Kind}.", "Update the agent.");
         switch (frame.Kind)
         {
@@ -54,6 +54,12 @@ internal sealed class ControlRequests(VmLife vm, ControlConnections connections,
                 break;
             case FrameKind.TakeVectors:
                 connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId, JsonSerializer.SerializeToUtf8Bytes(vm.Running.TakeVectors(), ControlJson.Default.ListDeviceVectors)));
+                break;
+            case FrameKind.AttachDevices:
+                devices.Attach(connection, frame);
+                break;
+            case FrameKind.DetachDevice:
+                devices.Detach(connection, frame);
                 break;
             default:
                 throw new VmmProblemException("vmm-protocol", "The VM's process does not know this request.", $"It was number {(int)frame.Kind}.", "Restart the VM, so that it runs on the agent's version.");

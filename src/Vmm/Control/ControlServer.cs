@@ -22,6 +22,7 @@ internal sealed class ControlServer : IDisposable
     private readonly EventFeed _feed;
     private readonly VmLife _vm;
     private readonly ControlRequests _requests;
+    private readonly DeviceRequests _devices;
     private readonly List<(ControlConnection Connection, uint Request)> _enders = [];
     private long? _gatherSince;
     private long? _leaveBy;
@@ -35,7 +36,8 @@ internal sealed class ControlServer : IDisposable
         _connections = new ControlConnections(_epoll);
         _feed = new EventFeed(console, _connections);
         _vm = new VmLife(console, launcher, time, _wake.Signal);
-        _requests = new ControlRequests(_vm, _connections, _feed, AskEnd);
+        _devices = new DeviceRequests(_vm, _connections, _wake.Signal);
+        _requests = new ControlRequests(_vm, _connections, _feed, _devices, AskEnd);
         _listener = UnixSocket.Listen(path);
         _epoll.Add(_listener.Handle, EpollEvents.Readable, ListenTag);
         _epoll.Add(_wake.Handle, EpollEvents.Readable, WakeTag);
@@ -131,6 +133,9 @@ internal sealed class ControlServer : IDisposable
             else
                 _connections.Send(launch.Connection, new Frame(FrameKind.Reply, launch.Request));
         }
+        while (_vm.TakeDeviceEvent() is { } happened)
+            _feed.Add(happened);
+        _devices.SendAnswers();
         if (_vm.TakeEnded())
         {
             _gatherSince = null;

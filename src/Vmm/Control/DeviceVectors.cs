@@ -1,12 +1,26 @@
 namespace Exitless.Vmm.Control;
 
-/// <summary>The MSI-X vectors of one assigned device.</summary>
+/// <summary>The interrupts of one assigned device.</summary>
 /// <param name="Address">The device's address on the host.</param>
-/// <param name="TableSize">How many vectors its table has.</param>
+/// <param name="TableSize">How many vectors its MSI-X table has; without MSI-X, or while it uses MSI, how many MSI vectors it has.</param>
 /// <param name="Vectors">Those that the guest has unmasked at least once since it enabled MSI-X, so that the host has them too.</param>
-public sealed record DeviceVectors(string Address, int TableSize, IReadOnlyList<VectorInfo> Vectors);
+public sealed record DeviceVectors(string Address, int TableSize, IReadOnlyList<VectorInfo> Vectors)
+{
+    /// <summary>What the device uses now: <c>msi-x</c>, <c>msi</c>, <c>intx</c> or <c>none</c>.</summary>
+    // An older VMM knew of nothing else, and did not say so.
+    public string Kind { get => field ?? "msi-x"; init; }
 
-/// <summary>One MSI-X vector in use.</summary>
+    /// <summary>The pin of the IOAPIC while the device uses INTx; otherwise null.</summary>
+    public int? PinGsi { get; init; }
+
+    /// <summary>Vectors that the guest has open and that do not work, because a limit was hit.</summary>
+    public int Refused { get; init; }
+
+    /// <summary>Which limit was hit first, and how many vectors worked then; null if none was.</summary>
+    public string? RefusedBecause { get; init; }
+}
+
+/// <summary>One vector in use.</summary>
 /// <param name="Index">Its index in the table; <c>vfio-msix[index](address)</c> in the host's /proc/interrupts.</param>
 /// <param name="Gsi">The KVM GSI whose only route is this vector's message.</param>
 /// <param name="Masked">True while the guest has it masked, by its own bit or by the function's.</param>

@@ -8,7 +8,17 @@ namespace Exitless.Vmm.Control;
 internal sealed class EventFeed(ConsoleRing console, ControlConnections connections)
 {
     private readonly byte[] _chunk = new byte[16 * 1024];
+    private readonly Queue<VmmDeviceEvent> _events = new();
     private long _logOffset;
+
+    /// <summary>Takes something that happened to a device, for everybody who subscribed or will; of very many the latest.</summary>
+    public void Add(VmmDeviceEvent happened)
+    {
+        const int most = 256;
+        _events.Enqueue(happened);
+        if (_events.Count > most)
+            _events.Dequeue();
+    }
 
     /// <summary>Makes a connection a subscriber.</summary>
     public void Subscribe(ControlConnection connection, Frame request, VmEnd? end)
@@ -45,7 +55,13 @@ internal sealed class EventFeed(ConsoleRing console, ControlConnections connecti
         {
             var offset = connection.ConsoleOffset;
             var count = console.Read(ref offset, _chunk);
-            if (count > 0)
+            if (_events.FirstOrDefault(e => e.Number > connection.ToldEvent) is { } happened)
+            {
+                connection.ToldEvent = happened.Number;
+                if (!connections.TrySend(connection, new Frame(FrameKind.DeviceEvent, request, JsonSerializer.SerializeToUtf8Bytes(happened, ControlJson.Default.VmmDeviceEvent))))
+                    return false;
+            }
+            else if (count > 0)
             {
                 var payload = new byte[8 + count];
                 BinaryPrimitives.WriteInt64LittleEndian(payload, offset);

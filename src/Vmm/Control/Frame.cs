@@ -15,10 +15,13 @@ internal enum FrameKind : ushort
     WriteConsole = 6,
     Subscribe = 7,
     TakeVectors = 8,
+    AttachDevices = 20,
+    DetachDevice = 21,
     Reply = 64,
     Problem = 65,
     ConsoleOutput = 66,
     Ended = 67,
+    DeviceEvent = 80,
 }
 
 /// <summary>

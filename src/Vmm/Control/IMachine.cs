@@ -21,11 +21,14 @@ internal interface IMachine : IDisposable
     bool TryWriteConsole(ReadOnlySpan<byte> data);
 
     List<DeviceVectors> TakeVectors();
+
+    /// <summary>The assigned devices; null for a machine that can have none.</summary>
+    IMachineDevices? Devices => null;
 }
 
 /// <summary>Builds and starts a VM. Owns the descriptors from the moment of the call. Failure throws and leaves nothing behind.</summary>
 /// <param name="config">What to launch.</param>
 /// <param name="descriptors">What was passed with it.</param>
 /// <param name="console">Where the guest's console output goes.</param>
-/// <param name="ended">Called, from any thread, when <see cref="IMachine.Outcome"/> is set.</param>
+/// <param name="ended">Called, from any thread, when <see cref="IMachine.Outcome"/> is set, or something happened to a device.</param>
 internal delegate IMachine MachineLauncher(VmConfig config, VmmDescriptors descriptors, Devices.ConsoleRing console, Action ended);

@@ -39,6 +39,9 @@ public sealed record VmConfig
 
     /// <summary>Virtio disks, in the order in which the guest finds them.</summary>
     public IReadOnlyList<DiskConfig> Disks { get => field ?? []; init; }
+
+    /// <summary>True: assigned devices do not reach each other's memory by DMA. Otherwise they do where the host lets them, and where it does not nothing fails.</summary>
+    public bool NoPeerToPeer { get; init; }
 }
 
 /// <summary>Sockets, cores and threads; their product is the number of vCPUs. Threads of a core are neighbours in the order of vCPUs, then cores of a socket.</summary>

@@ -74,6 +74,9 @@ internal sealed class VmLife(ConsoleRing console, MachineLauncher launcher, Time
         return true;
     }
 
+    /// <summary>The next thing that happened to a device; null if there is none.</summary>
+    public VmmDeviceEvent? TakeDeviceEvent() => _machine?.Devices?.TakeEvent();
+
     /// <summary>Closes the console's log, once it has the guest's last words.</summary>
     public void CloseLog()
     {

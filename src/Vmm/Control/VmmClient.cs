@@ -94,6 +94,35 @@ public sealed class VmmClient : IAsyncDisposable
     }
 
     /// <summary>
+    /// Plugs devices into the running guest. On return they are on its bus, and it has been told. Each call has a connection of its own, since it takes the time of a
+    /// reset, and for a VM's first device the time of pinning all its memory.
+    /// </summary>
+    /// <param name="devices">Which.</param>
+    /// <param name="descriptors">/dev/vfio/vfio if the VM has no device yet, and the groups of which it has none.</param>
+    /// <param name="cancellationToken">Stops waiting; the devices are attached all the same.</param>
+    /// <exception cref="VmmProblemException">They cannot be assigned; the VM has none of them.</exception>
+    public async Task AttachDevicesAsync(IReadOnlyList<VfioDeviceConfig> devices, DeviceDescriptors descriptors, CancellationToken cancellationToken)
+    {
+        var groups = descriptors.Groups.ToArray();
+        var request = new AttachRequest(devices, descriptors.Container is not null, [.. groups.Select(g => g.Key)]);
+        SafeFileHandle[] files = [.. descriptors.Container is { } container ? [container] : Array.Empty<SafeFileHandle>(), .. groups.Select(g => g.Value)];
+        await using var own = await ConnectAsync(_path, cancellationToken);
+        await own.AskAsync(FrameKind.AttachDevices, JsonSerializer.SerializeToUtf8Bytes(request, ControlJson.Default.AttachRequest), files, cancellationToken);
+    }
+
+    /// <summary>Asks the guest to give a device back, with the other functions of its slot. On return it is released, and the host can have it.</summary>
+    /// <param name="address">Its address on the host.</param>
+    /// <param name="limit">After this it is taken away; zero: at once. An hour at most.</param>
+    /// <param name="cancellationToken">Stops waiting; the guest stays asked.</param>
+    /// <exception cref="VmmProblemException">device-not-assigned.</exception>
+    public async Task DetachDeviceAsync(string address, TimeSpan limit, CancellationToken cancellationToken)
+    {
+        var request = new DetachRequest(address, (long)limit.TotalMilliseconds);
+        await using var own = await ConnectAsync(_path, cancellationToken);
+        await own.AskAsync(FrameKind.DetachDevice, JsonSerializer.SerializeToUtf8Bytes(request, ControlJson.Default.DetachRequest), [], cancellationToken);
+    }
+
+    /// <summary>
     /// Console output from the oldest byte that the VMM's ring (256 KiB) still has, then live; ends after <see cref="VmmEnded"/>.
     /// Each call has a connection of its own, so a slow reader holds up nobody else.
     /// </summary>
@@ -114,6 +143,9 @@ public sealed class VmmClient : IAsyncDisposable
             {
                 case FrameKind.ConsoleOutput:
                     yield return new VmmConsoleOutput(BinaryPrimitives.ReadInt64LittleEndian(frame.Payload.Span), frame.Payload[8..]);
+                    break;
+                case FrameKind.DeviceEvent:
+                    yield return JsonSerializer.Deserialize(frame.Payload.Span, ControlJson.Default.VmmDeviceEvent)!;
                     break;
                 case FrameKind.Ended:
                     yield return new VmmEnded(JsonSerializer.Deserialize(frame.Payload.Span, ControlJson.Default.VmEnd)!);

@@ -23,6 +23,13 @@ public sealed class VmmDescriptors : IDisposable
     /// <summary>The files of <see cref="VmConfig.Disks"/>: each disk's own, for reading and writing unless it is read-only, then its backing files, for reading.</summary>
     public IReadOnlyList<SafeFileHandle> Disks { get; init; } = [];
 
+    /// <summary>The part of them that belongs to devices.</summary>
+    internal DeviceDescriptors OfDevices(VmConfig config) => new()
+    {
+        Container = VfioContainer,
+        Groups = config.Devices.Select(d => d.IommuGroup).Distinct().Zip(Groups).ToDictionary(),
+    };
+
     /// <inheritdoc />
     public void Dispose()
     {

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Numerics;
 using System.Runtime.InteropServices;
 using Exitless.Linux;
 using Exitless.Linux.Kvm;
@@ -14,35 +15,93 @@ internal sealed class GsiRoutes
 {
     public const int IoApicPins = 24;
 
+    /// <summary>KVM_MAX_IRQ_ROUTES on x86: routes of a VM, and the first GSI that is too large.</summary>
+    public const int Most = 4096;
+
     private readonly IGsiTable _vm;
+    private readonly int _most;
     private readonly Lock _gate = new();
-    private readonly byte[] _table;
+    private readonly ulong[] _taken = new ulong[Most / 64];
+    private byte[] _table;
     private int _count;
-    private int _nextGsi = IoApicPins;
 
     /// <summary>Sets the IOAPIC's routes.</summary>
     /// <param name="vm">The VM.</param>
-    /// <param name="messages">How many MSI vectors all devices have together: room is made once.</param>
-    public GsiRoutes(IGsiTable vm, int messages)
+    /// <param name="messages">How many messages there is room for without another allocation.</param>
+    /// <param name="most">How many routes KVM takes, the pins' among them.</param>
+    public GsiRoutes(IGsiTable vm, int messages = 0, int most = Most)
     {
         _vm = vm;
-        _table = new byte[8 + ((IoApicPins + messages) * Marshal.SizeOf<KvmRoutingEntry>())];
+        _most = Math.Min(most, Most);
+        _table = Table(Math.Min(IoApicPins + messages, _most));
         for (uint pin = 0; pin < IoApicPins; pin++)
             Entries[_count++] = new KvmRoutingEntry { Gsi = pin, Type = KvmRoutingEntry.Irqchip, AddressLow = KvmRoutingEntry.IoApic, AddressHigh = pin };
+        _taken[0] = (1UL << IoApicPins) - 1;
         if (!Commit())
             throw new LinuxException("KVM_SET_GSI_ROUTING", Ioctl.LastError);
     }
 
     private Span<KvmRoutingEntry> Entries => MemoryMarshal.Cast<byte, KvmRoutingEntry>(_table.AsSpan(8));
 
-    /// <summary>The GSI that a vector keeps for its life; it has no route yet.</summary>
+    /// <summary>How many GSIs are taken, those of the IOAPIC's pins included.</summary>
+    public int Taken
+    {
+        get
+        {
+            lock (_gate)
+            {
+                var count = 0;
+                foreach (var word in _taken)
+                    count += BitOperations.PopCount(word);
+                return count;
+            }
+        }
+    }
+
+    /// <summary>A GSI that a vector keeps until it is freed; it has no route yet. -1 if there is none left.</summary>
     public int Allocate()
     {
         lock (_gate)
-            return _nextGsi++;
+        {
+            for (var i = 0; i < _taken.Length; i++)
+            {
+                if (_taken[i] == ulong.MaxValue)
+                    continue;
+                var bit = BitOperations.TrailingZeroCount(~_taken[i]);
+                if ((i * 64) + bit >= _most)
+                    return -1;
+                _taken[i] |= 1UL << bit;
+                return (i * 64) + bit;
+            }
+            return -1;
+        }
     }
 
-    /// <summary>Makes a message the only route of a GSI; does nothing if it is already. Allocates nothing.</summary>
+    /// <summary>Takes GSIs back, and their routes with one new table. No irqfd may be left on them.</summary>
+    public void Free(ReadOnlySpan<int> gsis)
+    {
+        lock (_gate)
+        {
+            var removed = false;
+            foreach (var gsi in gsis)
+            {
+                if (gsi < IoApicPins)
+                    continue;
+                _taken[gsi / 64] &= ~(1UL << (gsi % 64));
+                var index = IndexOf((uint)gsi);
+                if (index == _count)
+                    continue;
+                Entries[index] = Entries[--_count];
+                Entries[_count] = default;
+                removed = true;
+            }
+            // A table that is a part of the one in force is never refused but for lack of memory; the old routes then stay and harm nobody.
+            if (removed)
+                Commit();
+        }
+    }
+
+    /// <summary>Makes a message the only route of a GSI; does nothing if it is already. Allocates nothing but for a GSI's first route.</summary>
     /// <returns>False if KVM refuses; the routes are then as before.</returns>
     public bool TryRoute(int gsi, ulong address, uint data)
     {
@@ -52,7 +111,7 @@ internal sealed class GsiRoutes
             var index = IndexOf((uint)gsi);
             if (index == _count)
             {
-                if (_count == Entries.Length)
+                if (gsi < IoApicPins || !MakeRoom())
                     return false;
                 _count++;
             }
@@ -82,6 +141,20 @@ internal sealed class GsiRoutes
         }
         return _count;
     }
+
+    private bool MakeRoom()
+    {
+        if (_count < Entries.Length)
+            return true;
+        if (_count >= _most)
+            return false;
+        var larger = Table(Math.Min(2 * _count, _most));
+        _table.CopyTo(larger, 0);
+        _table = larger;
+        return true;
+    }
+
+    private static byte[] Table(int entries) => new byte[8 + (entries * Marshal.SizeOf<KvmRoutingEntry>())];
 
     private bool Commit()
     {

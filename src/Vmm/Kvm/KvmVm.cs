@@ -7,7 +7,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Exitless.Vmm.Kvm;
 
 /// <summary>One VM of KVM. Its ioctls work in the process that made it only.</summary>
-internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds, IIoEventFds, IGsiTable, IMemorySlots, IDisposable
+internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds, ILevelIrqfds, IIoEventFds, IGsiTable, IMemorySlots, IDisposable
 {
     private const ulong Use32BitIds = 1, DisableBroadcastQuirk = 2;
 
@@ -43,6 +43,8 @@ internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds,
 
     public bool TryAssignIrqfd(EventFd trigger, int gsi) => TryIrqfd(trigger, gsi, 0);
 
+    public bool TryAssignLevelIrqfd(EventFd trigger, EventFd resample, int gsi) => TryIrqfd(trigger, gsi, KvmIrqfd.Resample, resample);
+
     public bool TryDeassignIrqfd(EventFd trigger, int gsi) => TryIrqfd(trigger, gsi, KvmIrqfd.Deassign);
 
     public bool TryAssignIoEventFd(EventFd notice, ulong address) => TryIoEventFd(notice, address, 0);
@@ -61,17 +63,6 @@ internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds,
         return new SafeFileHandle(request.Descriptor, ownsHandle: true);
     }
 
-    public static void AddVfioFile(SafeFileHandle vfioDevice, SafeFileHandle group)
-    {
-        var descriptor = (int)group.DangerousGetHandle();
-        unsafe
-        {
-            var attribute = new KvmDeviceAttribute { Group = KvmDeviceAttribute.VfioFile, Attribute = KvmDeviceAttribute.VfioFileAdd, Address = (ulong)&descriptor };
-            Ioctl.Call(vfioDevice, KvmRequests.SetDeviceAttribute, "KVM_DEV_VFIO_FILE_ADD", ref attribute);
-        }
-        GC.KeepAlive(group);
-    }
-
     public void Dispose() => handle.Dispose();
 
     private bool TryIoEventFd(EventFd notice, ulong address, uint flags)
@@ -80,9 +71,15 @@ internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds,
         return Ioctl.Try(handle, KvmRequests.IoEventFd, ref request) >= 0;
     }
 
-    private bool TryIrqfd(EventFd trigger, int gsi, uint flags)
+    private bool TryIrqfd(EventFd trigger, int gsi, uint flags, EventFd? resample = null)
     {
-        var request = new KvmIrqfd { Descriptor = (uint)trigger.Handle.DangerousGetHandle(), Gsi = (uint)gsi, Flags = flags };
+        var request = new KvmIrqfd
+        {
+            Descriptor = (uint)trigger.Handle.DangerousGetHandle(),
+            Gsi = (uint)gsi,
+            Flags = flags,
+            ResampleDescriptor = resample is null ? 0 : (uint)resample.Handle.DangerousGetHandle(),
+        };
         return Ioctl.Try(handle, KvmRequests.Irqfd, ref request) >= 0;
     }
 }

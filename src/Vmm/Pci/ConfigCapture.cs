@@ -2,24 +2,9 @@ using System.Buffers.Binary;
 
 namespace Exitless.Vmm.Pci;
 
-/// <summary>One BAR as the device has it.</summary>
-/// <param name="Index">0 to 5.</param>
-/// <param name="Size">Bytes, a power of two.</param>
-/// <param name="Flags">The low four bits: type and prefetchability.</param>
-internal sealed record BarDescription(int Index, ulong Size, uint Flags)
-{
-    public bool Is64Bit => (Flags & 6) == 4;
-}
-
-/// <summary>Where a device's MSI-X structures are.</summary>
-/// <param name="Capability">Offset of the capability.</param>
-/// <param name="Count">Vectors in the table.</param>
-internal sealed record MsixLocation(int Capability, int Count, int TableBar, ulong TableOffset, int PendingBar, ulong PendingOffset);
-
 /// <summary>
 /// Reads a device's configuration space once and makes the guest's view of it. Hidden are what only works with the host's help (SR-IOV, ARI,
-/// resizable BARs, ATS, PRI, PASID), power management (a device in D3 loses its memory under the guest's feet), MSI and INTx (the guest gets
-/// MSI-X), the expansion ROM and the multi-function bit.
+/// resizable BARs, ATS, PRI, PASID), MSI's own mask bits, and the multi-function bit, which is the bus's to say.
 /// </summary>
 internal sealed class ConfigCapture
 {
@@ -37,7 +22,7 @@ internal sealed class ConfigCapture
             WalkExtended();
         else
             View.Patch(0x100, uint.MaxValue, uint.MaxValue);
-        // Header type: one function only. Interrupt line is scratch, and there is no pin.
+        // Header type: one function only. Interrupt line is scratch, and there is no pin until somebody serves it.
         View.Patch(0x0c, 0x00800000, 0);
         View.Patch(0x3c, 0x0000ffff, 0x000000ff, writable: 0xff);
         View.Patch(0x30, uint.MaxValue, 0);
@@ -54,7 +39,19 @@ internal sealed class ConfigCapture
     /// <summary>The bits, in aligned dwords, by which the guest can start a reset of the function (FLR).</summary>
     public IReadOnlyList<(int Register, uint Bit)> FunctionResets => _functionResets;
 
-    /// <summary>The memory BARs. I/O BARs are left out: modern devices do without.</summary>
+    /// <summary>Null if the device has no MSI.</summary>
+    public MsiLocation? MsiLocation { get; private set; }
+
+    /// <summary>Offset of the power management control register; 0 if there is none.</summary>
+    public int PowerControl { get; private set; }
+
+    /// <summary>The pin of INTx, 1 to 4; 0 for none.</summary>
+    public int Pin => (int)(Dword(0x3c) >> 8 & 0xff) is var pin and <= 4 ? pin : 0;
+
+    /// <summary>True if function 0 of the same device says that there are others.</summary>
+    public bool IsMultiFunction => (Dword(0x0c) & 0x0080_0000) != 0;
+
+    /// <summary>The BARs.</summary>
     /// <param name="sizes">Size of each BAR's region; 0 for none.</param>
     public List<BarDescription> Bars(IReadOnlyList<ulong> sizes)
     {
@@ -62,10 +59,11 @@ internal sealed class ConfigCapture
         for (var i = 0; i < 6; i++)
         {
             var flags = Dword(0x10 + (4 * i)) & 0xf;
-            if (sizes[i] == 0 || (flags & 1) != 0)
+            if (sizes[i] == 0)
                 continue;
-            bars.Add(new BarDescription(i, sizes[i], flags));
-            if ((flags & 6) == 4)
+            var bar = new BarDescription(i, sizes[i], (flags & 1) != 0 ? flags & 3 : flags);
+            bars.Add(bar);
+            if (bar.Is64Bit)
                 i++;
         }
         return bars;
@@ -75,10 +73,14 @@ internal sealed class ConfigCapture
     public void PlaceBar(BarDescription bar, ulong address)
     {
         var mask = ~(bar.Size - 1);
-        View.Patch(0x10 + (4 * bar.Index), uint.MaxValue, (uint)address | bar.Flags, writable: (uint)mask & ~0xfu);
+        // A ROM is switched on by a bit of its own.
+        View.Patch(bar.Register, uint.MaxValue, (uint)address | bar.Flags, writable: ((uint)mask & bar.AddressMask) | (bar.IsRom ? 1u : 0));
         if (bar.Is64Bit)
-            View.Patch(0x14 + (4 * bar.Index), uint.MaxValue, (uint)(address >> 32), writable: (uint)(mask >> 32));
+            View.Patch(bar.Register + 4, uint.MaxValue, (uint)(address >> 32), writable: (uint)(mask >> 32));
     }
+
+    /// <summary>Shows the guest that the device has a pin.</summary>
+    public void ShowPin() => View.Patch(0x3c, 0x0000ff00, (uint)Pin << 8);
 
     private uint Dword(int offset) => offset + 4 <= _device.Length ? BinaryPrimitives.ReadUInt32LittleEndian(_device.AsSpan(offset)) : 0;
 
@@ -106,6 +108,12 @@ internal sealed class ConfigCapture
             case Msix:
                 TakeMsix(at);
                 break;
+            case Msi:
+                TakeMsi(at);
+                break;
+            case PowerManagement:
+                PowerControl = at + 4;
+                break;
             case PciExpress when (Dword(at + 4) & 1 << 28) != 0:
                 _functionResets.Add((at + 8, 1 << 15));
                 break;
@@ -116,17 +124,41 @@ internal sealed class ConfigCapture
     }
 
     /// <summary>Bytes of a capability that the guest must not see; 0 for the others.</summary>
-    private int HiddenBytes(int at)
+    private int HiddenBytes(int at) => (int)(Dword(at) & 0xff) switch
+    {
+        EnhancedAllocation => 4,
+        // Of those that the VMM emulates, one that reaches beyond the end is none.
+        Msi when at + MsiBytes(Dword(at)) > 0x100 => 4,
+        PowerManagement when at + 8 > 0x100 => 4,
+        _ => 0,
+    };
+
+    private static int MsiBytes(uint header)
+    {
+        const uint is64Bit = 1 << 23, hasMasks = 1 << 24;
+        return 10 + ((header & is64Bit) != 0 ? 4 : 0) + ((header & hasMasks) != 0 ? 10 : 0);
+    }
+
+    /// <summary>All of MSI is the VMM's: the kernel programs the device. Without masks of its own: what they would hold back cannot be had from VFIO.</summary>
+    private void TakeMsi(int at)
     {
         const uint is64Bit = 1 << 23, hasMasks = 1 << 24;
         var header = Dword(at);
-        return (int)(header & 0xff) switch
+        var wide = (header & is64Bit) != 0;
+        MsiLocation = new MsiLocation(at, 1 << (int)Math.Min(header >> 17 & 7, 5), wide);
+        View.Patch(at, 0xffff_0000 | 0xff, (header & (0xff | is64Bit)) | Math.Min(header >> 17 & 7, 5) << 17, writable: MsiLocation.EnableBit | MsiLocation.CountBits);
+        View.Patch(at + 4, uint.MaxValue, 0, writable: ~3u);
+        if (wide)
+            View.Patch(at + 8, uint.MaxValue, 0, writable: uint.MaxValue);
+        // The data register has two bytes; the two behind it are another capability's if this one is the short kind.
+        var data = at + (wide ? 12 : 8);
+        View.Patch(data, 0xffff, 0, writable: 0xffff);
+        if ((header & hasMasks) != 0)
         {
-            PowerManagement => 8,
-            Msi => 10 + ((header & is64Bit) != 0 ? 4 : 0) + ((header & hasMasks) != 0 ? 10 : 0),
-            EnhancedAllocation => 4,
-            _ => 0,
-        };
+            View.Patch(data, 0xffff_0000, 0);
+            View.Patch(data + 4, uint.MaxValue, 0);
+            View.Patch(data + 8, uint.MaxValue, 0);
+        }
     }
 
     private void TakeMsix(int at)

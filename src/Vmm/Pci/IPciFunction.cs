@@ -14,4 +14,14 @@ internal interface IPciFunction
 
     /// <summary>Writes 1, 2, 4 or 8 bytes of a BAR; false if the address is none of this function's.</summary>
     bool TryWriteMemory(ulong address, int size, ulong value);
+
+    /// <summary>Reads 1, 2 or 4 bytes of an I/O BAR; false if the port is none of this function's.</summary>
+    bool TryReadPort(ushort port, int size, out uint value)
+    {
+        value = uint.MaxValue;
+        return false;
+    }
+
+    /// <summary>Writes 1, 2 or 4 bytes of an I/O BAR; false if the port is none of this function's.</summary>
+    bool TryWritePort(ushort port, int size, uint value) => false;
 }

@@ -1,4 +1,5 @@
 using Exitless.Linux;
+using Exitless.Linux.Vfio;
 
 namespace Exitless.Vmm.Vfio;
 
@@ -19,14 +20,17 @@ internal interface IVfioDevice : IDisposable
     /// <summary>BARs 0 to 5.</summary>
     IReadOnlyList<VfioRegion> Bars { get; }
 
+    /// <summary>The expansion ROM.</summary>
+    VfioRegion Rom { get; }
+
     /// <summary>Configuration space.</summary>
     VfioRegion Config { get; }
 
-    /// <summary>How many MSI-X vectors there are; 0: no MSI-X.</summary>
-    int MsixCount { get; }
-
     /// <summary>True if vectors can be added to those in use one by one (VFIO_IRQ_INFO_NORESIZE is clear).</summary>
     bool MsixGrows { get; }
+
+    /// <summary>How many interrupts of a kind there are; 0: none.</summary>
+    int InterruptCount(VfioInterrupt kind);
 
     /// <summary>Reads from a region; a failure gives all ones. Allocates nothing.</summary>
     void Read(VfioRegion region, ulong offset, Span<byte> data);
@@ -34,11 +38,18 @@ internal interface IVfioDevice : IDisposable
     /// <summary>Writes to a region; a failure is lost, as a write to absent hardware is. Allocates nothing.</summary>
     void Write(VfioRegion region, ulong offset, ReadOnlySpan<byte> data);
 
-    /// <summary>Lets MSI-X vectors, from a first one on, fire eventfds; null leaves a vector without one.</summary>
-    bool TrySetMsix(int first, ReadOnlySpan<EventFd?> triggers);
+    /// <summary>Lets interrupts of a kind, from a first one on, fire eventfds; null leaves one without.</summary>
+    /// <returns>0; or how many the host could give at most, if it is fewer than asked for; or -1, and the error in <see cref="Ioctl.LastError"/>. Unless it is 0, nothing has changed.</returns>
+    int TrySetTriggers(VfioInterrupt kind, int first, ReadOnlySpan<EventFd?> triggers);
 
-    /// <summary>Switches MSI-X off and gives all host vectors back.</summary>
-    void DisableMsix();
+    /// <summary>Lets an eventfd open the pin again, which the kernel closes at each interrupt. The pin must have its trigger.</summary>
+    bool TrySetUnmask(EventFd unmask);
+
+    /// <summary>Gives all host interrupts of a kind back.</summary>
+    void Disable(VfioInterrupt kind);
+
+    /// <summary>Resets the device, if it can be reset.</summary>
+    bool TryReset();
 
     /// <summary>Maps a part of a region.</summary>
     Mapping Map(VfioRegion region, ulong offset, ulong size);

@@ -1,28 +1,59 @@
 using Exitless.Linux;
+using Exitless.Linux.Vfio;
 using Exitless.Vmm.Interrupts;
 using Exitless.Vmm.Pci;
 
 namespace Exitless.Vmm.Vfio;
 
 /// <summary>
-/// The vectors of an assigned device. The eventfd that VFIO fires is the very one that KVM injects from, so that the kernel pairs the two and
-/// the interrupt never passes through this process. A host vector is taken when the guest first opens it; a masked vector loses its irqfd only,
-/// and the eventfd's counter is then its pending bit.
+/// The MSI-X vectors of an assigned device. A host vector is taken when the guest first opens it. A masked vector loses its irqfd only, and the eventfd's
+/// counter is then its pending bit; but not at once: the mask is a posted write, which on hardware takes effect no later than the guest's next read from the device. A
+/// guest that masks, changes the message and unmasks without a read in between has moved the interrupt to another CPU, and that costs one new route and no irqfd.
 /// </summary>
-internal sealed class MsixVectors(IVfioDevice device, IIrqfds kvm, GsiRoutes routes, int count, string address, Action<string> log) : IMsixVectors, IDisposable
+internal sealed class MsixVectors : IMsixVectors, IDisposable
 {
-    private const string SetIrqs = "VFIO_DEVICE_SET_IRQS";
-
-    private readonly EventFd?[] _triggers = new EventFd?[count];
-    private readonly EventFd?[] _hostOrder = new EventFd?[count];
-    private readonly int[] _gsis = new int[count];
-    private readonly bool[] _assigned = new bool[count];
-    private readonly bool[] _onHost = new bool[count];
+    private readonly IVfioDevice _device;
+    private readonly IIrqfds _kvm;
+    private readonly GsiRoutes _routes;
+    private readonly Action<string> _complain;
+    private readonly Action _deferred;
+    private readonly VectorPath?[] _paths;
+    private readonly EventFd?[] _hostOrder;
+    private readonly bool[] _onHost;
+    private readonly bool[] _closing;
     private int _hostCount;
-    private bool _complained;
+    private int _closingCount;
+    private int _error;
+    private int _available;
+
+    /// <param name="device">The device.</param>
+    /// <param name="kvm">KVM's irqfds.</param>
+    /// <param name="routes">KVM's routes.</param>
+    /// <param name="count">Entries of the table.</param>
+    /// <param name="complain">Takes what does not work, in words; once for each device.</param>
+    /// <param name="deferred">Called when a mask begins to wait for <see cref="Settle"/>.</param>
+    public MsixVectors(IVfioDevice device, IIrqfds kvm, GsiRoutes routes, int count, Action<string> complain, Action deferred)
+    {
+        _device = device;
+        _kvm = kvm;
+        _routes = routes;
+        _complain = complain;
+        _deferred = deferred;
+        _paths = new VectorPath?[count];
+        _hostOrder = new EventFd?[count];
+        _onHost = new bool[count];
+        _closing = new bool[count];
+        Refusals = new VectorRefusals(count);
+    }
+
+    /// <summary>What the guest opened in vain.</summary>
+    public VectorRefusals Refusals { get; }
+
+    /// <summary>How many vectors are requested on the host.</summary>
+    public int OnHost { get; private set; }
 
     /// <summary>The GSI of a vector; 0 while it has none.</summary>
-    public int Gsi(int vector) => _gsis[vector];
+    public int Gsi(int vector) => _paths[vector]?.Gsi ?? 0;
 
     /// <summary>True if the vector is requested on the host.</summary>
     public bool IsOnHost(int vector) => _onHost[vector];
@@ -30,131 +61,172 @@ internal sealed class MsixVectors(IVfioDevice device, IIrqfds kvm, GsiRoutes rou
     /// <summary>The device enters MSI-X too, with one host vector and no eventfd: from here on the hardware keeps what vectors fire that are still to come.</summary>
     public void Enable()
     {
-        if (_hostCount == 0 && Check(device.TrySetMsix(0, _hostOrder.AsSpan(0, 1)), SetIrqs, 0))
+        if (_hostCount == 0 && TrySet(0, _hostOrder.AsSpan(0, 1)))
             _hostCount = 1;
     }
 
     public void Open(int vector, ulong address, uint data)
     {
-        if (TryMake(vector) is not { } trigger)
+        if (_closing[vector])
+        {
+            _closing[vector] = false;
+            _closingCount--;
+        }
+        var limit = VectorLimit.Host;
+        if ((_paths[vector] ??= VectorPath.TryMake(_kvm, _routes, out limit)) is not { } path)
+        {
+            Refuse(vector, limit);
             return;
+        }
         // Route first, then irqfd: KVM binds an irqfd to the route that it finds. Without the route that the guest wants, no irqfd either.
-        if (!Check(routes.TryRoute(_gsis[vector], address, data), "KVM_SET_GSI_ROUTING", vector))
-            Close(vector);
-        else if ((_onHost[vector] || (_onHost[vector] = TryEnableOnHost(vector))) && !_assigned[vector])
-            _assigned[vector] = Check(kvm.TryAssignIrqfd(trigger, _gsis[vector]), "KVM_IRQFD", vector);
+        if (!_routes.TryRoute(path.Gsi, address, data))
+        {
+            _error = Ioctl.LastError;
+            path.Deassign();
+            Refuse(vector, VectorLimit.Message);
+        }
+        else if (!_onHost[vector] && !TryEnableOnHost(vector))
+        {
+            Refuse(vector, VectorLimit.Host);
+        }
+        else if (path.TryAssign())
+        {
+            Refusals.Remove(vector);
+        }
+        else
+        {
+            _error = Ioctl.LastError;
+            Refuse(vector, VectorLimit.Irqfd);
+        }
     }
 
     public void Close(int vector)
     {
-        if (_assigned[vector] && _triggers[vector] is { } trigger)
-            kvm.TryDeassignIrqfd(trigger, _gsis[vector]);
-        _assigned[vector] = false;
+        Refusals.Remove(vector);
+        if (_closing[vector] || _paths[vector] is not { IsAssigned: true })
+            return;
+        _closing[vector] = true;
+        if (_closingCount++ == 0)
+            _deferred();
+    }
+
+    /// <summary>Carries out the masks that wait. Allocates nothing.</summary>
+    public void Settle()
+    {
+        for (var i = 0; _closingCount > 0 && i < _closing.Length; i++)
+        {
+            if (!_closing[i])
+                continue;
+            _closing[i] = false;
+            _closingCount--;
+            _paths[i]?.Deassign();
+        }
     }
 
     public void Disable()
     {
-        for (var i = 0; i < _triggers.Length; i++)
-            Close(i);
+        Settle();
+        foreach (var path in _paths)
+            path?.Deassign();
         if (_hostCount > 0)
-            device.DisableMsix();
-        _hostCount = 0;
-        Array.Clear(_onHost);
-        foreach (var trigger in _triggers)
-            trigger?.Take();
+            _device.Disable(VfioInterrupt.Msix);
+        Forget();
+        Release();
+        Refusals.Clear();
     }
 
-    public bool IsPending(int vector) => !_assigned[vector] && _triggers[vector] is { IsSignalled: true };
+    public bool IsPending(int vector) => _paths[vector] is { IsPending: true };
 
-    public void Dispose()
-    {
-        Disable();
-        foreach (var trigger in _triggers)
-            trigger?.Dispose();
-    }
-
-    /// <summary>Gives a vector its eventfd and its GSI, for the device's life; null if there is no descriptor left.</summary>
-    private EventFd? TryMake(int vector)
-    {
-        if (_triggers[vector] is { } made)
-            return made;
-        try
-        {
-            var trigger = new EventFd();
-            _gsis[vector] = routes.Allocate();
-            return _triggers[vector] = trigger;
-        }
-        catch (LinuxException failure)
-        {
-            Complain(failure, vector);
-            return null;
-        }
-    }
+    public void Dispose() => Disable();
 
     private bool TryEnableOnHost(int vector)
     {
-        if (!device.MsixGrows && vector >= _hostCount)
-            return TryGrow(vector);
+        var added = !_device.MsixGrows && vector >= _hostCount ? TryGrow(vector) : TryAdd(vector);
+        if (added && !_onHost[vector])
+        {
+            _onHost[vector] = true;
+            OnHost++;
+        }
+        return added;
+    }
+
+    private bool TryAdd(int vector)
+    {
         // The first call decides how many vectors the kernel takes at once: let it be one, and add the wanted one to it.
         Enable();
-        if (_hostCount == 0 || !Check(device.TrySetMsix(vector, _triggers.AsSpan(vector, 1)), SetIrqs, vector))
-            return false;
-        _hostCount = Math.Max(_hostCount, vector + 1);
-        return true;
+        _hostOrder[vector] = _paths[vector]!.Trigger;
+        var added = _hostCount > 0 && TrySet(vector, _hostOrder.AsSpan(vector, 1));
+        _hostOrder[vector] = null;
+        if (added)
+            _hostCount = Math.Max(_hostCount, vector + 1);
+        return added;
     }
 
     /// <summary>A kernel that cannot add vectors to enabled MSI-X: off, and on again with more.</summary>
     private bool TryGrow(int vector)
     {
         if (_hostCount > 0)
-            device.DisableMsix();
+            _device.Disable(VfioInterrupt.Msix);
         _onHost[vector] = true;
-        var grown = TryRenew(vector, vector + 1);
-        _onHost[vector] = grown;
+        var grown = TryRenew(vector + 1);
+        _onHost[vector] = false;
         if (grown)
             _hostCount = vector + 1;
-        else if (_hostCount > 0 && !TryRenew(vector, _hostCount))
+        else if (_hostCount > 0 && !TryRenew(_hostCount))
             Forget();
         // What fired while MSI-X was off is lost. A spurious interrupt does no harm, a lost one may stop a queue for ever.
         for (var i = 0; i < _hostCount; i++)
         {
             if (i != vector && _onHost[i])
-                _triggers[i]?.Signal();
+                _paths[i]?.Trigger.Signal();
         }
         return grown;
     }
 
-    private bool TryRenew(int vector, int count)
+    private bool TryRenew(int count)
     {
         for (var i = 0; i < count; i++)
-            _hostOrder[i] = _onHost[i] ? _triggers[i] : null;
-        var done = Check(device.TrySetMsix(0, _hostOrder.AsSpan(0, count)), SetIrqs, vector);
+            _hostOrder[i] = _onHost[i] ? _paths[i]?.Trigger : null;
+        var done = TrySet(0, _hostOrder.AsSpan(0, count));
         Array.Clear(_hostOrder);
         return done;
     }
 
-    /// <summary>The host gave nothing back: each vector starts anew when the guest next unmasks it.</summary>
+    private bool TrySet(int first, ReadOnlySpan<EventFd?> triggers)
+    {
+        var result = _device.TrySetTriggers(VfioInterrupt.Msix, first, triggers);
+        if (result != 0)
+            (_error, _available) = (result < 0 ? Ioctl.LastError : 0, Math.Max(result, 0));
+        return result == 0;
+    }
+
+    private void Refuse(int vector, VectorLimit limit)
+    {
+        if (Refusals.Add(vector, limit, _error, _available, OnHost))
+            _complain($"MSI-X vector {vector} does not work: {Refusals.Reason}.");
+    }
+
+    /// <summary>The host has no vector of this device any more: each starts anew when the guest next unmasks it.</summary>
     private void Forget()
     {
-        for (var i = 0; i < _triggers.Length; i++)
-            Close(i);
+        foreach (var path in _paths)
+            path?.Deassign();
         Array.Clear(_onHost);
+        OnHost = 0;
         _hostCount = 0;
     }
 
-    private bool Check(bool done, string call, int vector)
+    private void Release()
     {
-        if (!done && !_complained)
-            Complain(new LinuxException(call, Ioctl.LastError), vector);
-        return done;
-    }
-
-    private void Complain(LinuxException failure, int vector)
-    {
-        if (_complained)
-            return;
-        // Once for each device: the guest can make this happen as often as it likes.
-        _complained = true;
-        log($"MSI-X vector {vector} of {address} does not work: {failure.Message}");
+        var gsis = new List<int>();
+        for (var i = 0; i < _paths.Length; i++)
+        {
+            if (_paths[i] is not { } path)
+                continue;
+            path.Dispose();
+            gsis.Add(path.Gsi);
+            _paths[i] = null;
+        }
+        _routes.Free([.. gsis]);
     }
 }

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Exitless.Linux;
 using Exitless.Linux.Vfio;
@@ -13,7 +14,7 @@ internal sealed class VfioContainer : IDisposable
     private const int InfoRoom = 4096;
     private readonly IVfioCalls _calls;
     private readonly SafeFileHandle _handle;
-    private readonly IReadOnlyList<SafeFileHandle> _groups;
+    private readonly List<SafeFileHandle> _groups = [];
 
     /// <summary>Puts groups into a fresh container. Takes over the descriptors.</summary>
     /// <param name="calls">VFIO.</param>
@@ -24,14 +25,13 @@ internal sealed class VfioContainer : IDisposable
     {
         _calls = calls;
         _handle = container;
-        _groups = [.. groups.Select(g => g.Handle)];
         var version = calls.Try(container, VfioRequests.GetApiVersion);
         if (version != 0)
             throw NoVfio("vfio-api-version", version < 0 ? $"The descriptor passed as /dev/vfio/vfio is not VFIO's: {new LinuxException("VFIO_GET_API_VERSION", Ioctl.LastError).Message}." : $"VFIO speaks API version {version} instead of 0.");
         if (calls.Try(container, VfioRequests.CheckExtension, VfioRequests.Type1V2) <= 0)
             throw NoVfio("vfio-no-type1v2", "VFIO has no type 1 IOMMU (VFIO_TYPE1v2_IOMMU).");
         foreach (var (number, group) in groups)
-            Join(number, group);
+            Enter(number, group);
         if (calls.Try(container, VfioRequests.SetIommu, VfioRequests.Type1V2) < 0)
         {
             var error = Ioctl.LastError;
@@ -41,31 +41,73 @@ internal sealed class VfioContainer : IDisposable
                     "Switch interrupt remapping on in the firmware and boot without intremap=off. Exitless never uses allow_unsafe_interrupts.", "devices")
                 : NoVfio("no-vfio", $"{new LinuxException("VFIO_SET_IOMMU", error).Message}.");
         }
-        Ranges = ReadRanges();
+        ReadInfo();
     }
 
     /// <summary>What the IOMMU can translate for these groups.</summary>
-    public IovaRanges Ranges { get; }
+    public IovaRanges Ranges { get; private set; } = new([]);
+
+    /// <summary>How many mappings the kernel would still take (dma_entry_limit); null if it does not tell.</summary>
+    public long? MappingsLeft
+    {
+        get
+        {
+            ReadInfo();
+            return field;
+        }
+        private set;
+    }
+
+    /// <summary>True if this is the container's own descriptor.</summary>
+    public bool Owns(SafeFileHandle container) => container == _handle;
+
+    /// <summary>Takes one more group in, with all that is mapped. Takes over the descriptor, unless it throws.</summary>
+    public void Join(int number, SafeFileHandle group)
+    {
+        Enter(number, group);
+        ReadInfo();
+    }
+
+    /// <summary>Lets a group go whose devices are closed, and closes its descriptor. With the last one the kernel drops all mappings.</summary>
+    public void Leave(SafeFileHandle group)
+    {
+        _ = _calls.Try(group, VfioRequests.GroupUnsetContainer);
+        _groups.Remove(group);
+        group.Dispose();
+    }
 
     /// <summary>Lets the devices reach guest RAM, and pins it.</summary>
     public void Map(IReadOnlyList<RamRange> ram)
     {
         foreach (var range in ram)
         {
-            var request = new VfioDmaMap
-            {
-                ArgumentSize = (uint)Marshal.SizeOf<VfioDmaMap>(),
-                Flags = VfioRequests.MapRead | VfioRequests.MapWrite,
-                HostAddress = range.HostAddress,
-                Iova = range.GuestAddress,
-                Size = range.Size,
-            };
-            if (_calls.Try(_handle, VfioRequests.IommuMapDma, ref request) >= 0)
+            if (TryMap(range.GuestAddress, range.Size, range.HostAddress))
                 continue;
             var error = Ioctl.LastError;
             var explained = error == Errno.NoMemory ? LockedMemory.Explain(ResourceLimit.Get(LimitedResource.LockedMemory), ProcessStatus.Read(), range.Size) : null;
             throw explained ?? (Exception)new LinuxException($"VFIO_IOMMU_MAP_DMA 0x{range.GuestAddress:x} + {range.Size:#,0}", error);
         }
+    }
+
+    /// <summary>Maps a stretch of this process's memory for the devices. Allocates nothing.</summary>
+    public bool TryMap(ulong iova, ulong size, ulong hostAddress)
+    {
+        var request = new VfioDmaMap
+        {
+            ArgumentSize = (uint)Marshal.SizeOf<VfioDmaMap>(),
+            Flags = VfioRequests.MapRead | VfioRequests.MapWrite,
+            HostAddress = hostAddress,
+            Iova = iova,
+            Size = size,
+        };
+        return _calls.Try(_handle, VfioRequests.IommuMapDma, ref request) >= 0;
+    }
+
+    /// <summary>Takes a stretch away again, as it was mapped. Allocates nothing.</summary>
+    public void Unmap(ulong iova, ulong size)
+    {
+        var request = new VfioDmaUnmap { ArgumentSize = (uint)Marshal.SizeOf<VfioDmaUnmap>(), Iova = iova, Size = size };
+        _ = _calls.Try(_handle, VfioRequests.IommuUnmapDma, ref request);
     }
 
     public void Dispose()
@@ -75,7 +117,7 @@ internal sealed class VfioContainer : IDisposable
         _handle.Dispose();
     }
 
-    private void Join(int number, SafeFileHandle group)
+    private void Enter(int number, SafeFileHandle group)
     {
         var status = new VfioGroupStatus { ArgumentSize = (uint)Marshal.SizeOf<VfioGroupStatus>() };
         if (_calls.Try(group, VfioRequests.GroupGetStatus, ref status) < 0)
@@ -87,6 +129,7 @@ internal sealed class VfioContainer : IDisposable
             throw new VmmProblemException("group-in-use", "The IOMMU group is in use.",
                 $"Group {number} cannot join the VM's container: {new LinuxException("VFIO_GROUP_SET_CONTAINER", Ioctl.LastError).Message}.", "Stop the VM that owns a device of this group.", "devices");
         }
+        _groups.Add(group);
     }
 
     /// <summary>The bit, not the whole word: a group that is in a container already has another bit set.</summary>
@@ -99,7 +142,7 @@ internal sealed class VfioContainer : IDisposable
         }
     }
 
-    private IovaRanges ReadRanges()
+    private void ReadInfo()
     {
         var buffer = new byte[InfoRoom];
         ref var info = ref MemoryMarshal.AsRef<VfioIommuInfo>(buffer.AsSpan());
@@ -114,7 +157,9 @@ internal sealed class VfioContainer : IDisposable
             _calls.Call(_handle, VfioRequests.IommuGetInfo, "VFIO_IOMMU_GET_INFO", buffer);
         }
         var first = (info.Flags & VfioRequests.IommuHasCapabilities) != 0 ? info.CapabilityOffset : 0;
-        return new IovaRanges(VfioCapabilities.Pairs(VfioCapabilities.Find(buffer, first, VfioRequests.IovaRangeCapability)));
+        Ranges = new IovaRanges(VfioCapabilities.Pairs(VfioCapabilities.Find(buffer, first, VfioRequests.IovaRangeCapability)));
+        var available = VfioCapabilities.Find(buffer, first, VfioRequests.DmaAvailableCapability);
+        MappingsLeft = available.Length >= 12 ? BinaryPrimitives.ReadUInt32LittleEndian(available[8..]) : null;
     }
 
     private static VmmProblemException NoVfio(string code, string detail) => new(

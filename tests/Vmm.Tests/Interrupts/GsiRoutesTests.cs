@@ -48,13 +48,36 @@ public class GsiRoutesTests
     }
 
     [Fact]
-    public void The_table_has_room_for_what_was_announced()
+    public void The_table_grows_up_to_what_KVM_takes_and_then_there_are_no_more_GSIs()
     {
-        var routes = new GsiRoutes(_kvm, 1);
-        int first = routes.Allocate(), second = routes.Allocate();
-        Assert.True(routes.TryRoute(first, 0xfee0_0000, 1));
-        Assert.False(routes.TryRoute(second, 0xfee0_0000, 1));
-        Assert.True(routes.TryRoute(first, 0xfee0_0000, 2));
+        var routes = new GsiRoutes(_kvm);
+        for (var gsi = 24; gsi < 4096; gsi++)
+            Assert.Equal(gsi, routes.Allocate());
+        Assert.Equal(-1, routes.Allocate());
+        foreach (var gsi in new[] { 24, 2000, 4095 })
+            Assert.True(routes.TryRoute(gsi, 0xfee0_0000, (uint)gsi));
+        Assert.Equal([24u, 2000u, 4095u], _kvm.Table[24..].Select(e => e.Data));
+        routes.Free([2000]);
+        Assert.Equal((2000, 4096), (routes.Allocate(), routes.Taken));
+    }
+
+    [Fact]
+    public void Freed_GSIs_lose_their_routes_with_one_table_and_come_again_without()
+    {
+        var routes = new GsiRoutes(_kvm, 8);
+        var gsis = Enumerable.Range(0, 6).Select(_ => routes.Allocate()).ToArray();
+        foreach (var gsi in gsis)
+            Assert.True(routes.TryRoute(gsi, 0xfee0_0000, (uint)gsi));
+        var before = _kvm.Tables;
+        routes.Free([24, 26, 29]);
+        Assert.Equal(before + 1, _kvm.Tables);
+        Assert.Equal([25u, 27u, 28u], _kvm.Table[24..].Select(e => e.Gsi).Order());
+        Assert.Equal((24, 26, 29, 30), (routes.Allocate(), routes.Allocate(), routes.Allocate(), routes.Allocate()));
+        Assert.Equal([25u, 27u, 28u], _kvm.Table[24..].Select(e => e.Gsi).Order());
+        // The pins of the IOAPIC are nobody's to free or to change.
+        routes.Free([4]);
+        Assert.Equal(27, _kvm.Table.Length);
+        Assert.False(routes.TryRoute(5, 0xfee0_0000, 1));
     }
 
     /// <summary>Two would keep KVM from posting the interrupts of that GSI.</summary>

@@ -47,6 +47,21 @@ public class PciBusTests
     }
 
     [Fact]
+    public void Functions_of_one_slot_say_so_and_come_and_go_together()
+    {
+        var bus = new PciBus();
+        bus.Set(3, 1, new HostBridge());
+        bus.Set(3, 0, new HostBridge());
+        Assert.Equal((0x80u, 0x80u, 0x0080_0000u), (bus.ReadConfig(0x18, 0x0e, 1), bus.ReadConfig(0x19, 0x0e, 1), bus.ReadConfig(0x18, 0x0c, 4)));
+        Assert.Equal((0u, 0u), (bus.ReadConfig(0x18, 0x0c, 2), bus.ReadConfig(0, 0x0e, 1)));
+        Assert.Equal(1, bus.FindFree());
+        bus.Clear(3);
+        Assert.Equal((uint.MaxValue, uint.MaxValue), (bus.ReadConfig(0x18, 0, 4), bus.ReadConfig(0x19, 0, 4)));
+        bus.Set(3, 0, new HostBridge());
+        Assert.Equal(0u, bus.ReadConfig(0x18, 0x0e, 1));
+    }
+
+    [Fact]
     public void BARs_are_placed_naturally_aligned_apart_and_low_as_long_as_they_fit()
     {
         BarRequest[] bars = [Bar(0x1000), Bar(0x100), Bar(0x2000_0000, is64Bit: true), Bar(0x400_0000, is64Bit: true), Bar(0x1_0000_0000, is64Bit: true), Bar(16)];

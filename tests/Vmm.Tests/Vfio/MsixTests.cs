@@ -65,8 +65,8 @@ public class MsixTests
         machine.EnableMsix();
         machine.Program(0, 0x40);
         machine.WriteEntry(0, 3, 1);
-        Assert.Empty(machine.Kvm.Irqfds);
         Assert.Equal(0ul, machine.PendingBits());
+        Assert.Empty(machine.Kvm.Irqfds);
         Assert.True(machine.Hardware.Fire(0));
         Assert.Equal(1ul, machine.PendingBits());
         Assert.Equal(1ul, machine.PendingBits());
@@ -81,7 +81,7 @@ public class MsixTests
     }
 
     [Fact]
-    public void A_new_affinity_is_one_table_between_mask_and_unmask()
+    public void A_new_affinity_is_one_table_and_the_irqfd_stays()
     {
         using var machine = new AssignedMachine();
         machine.EnableMsix();
@@ -90,9 +90,58 @@ public class MsixTests
         machine.WriteEntry(0, 3, 1);
         machine.WriteEntry(0, 0, 0xfee0_3000);
         machine.WriteEntry(0, 2, 0x51);
+        Assert.Empty(machine.Journal);
         machine.WriteEntry(0, 3, 0);
-        Assert.Equal(["deassign 24", "routes 1", "assign 24"], machine.Journal);
+        Assert.Equal(["routes 1"], machine.Journal);
+        Assert.Equal(0u, machine.ReadEntry(0, 3));
+        machine.Device.Settle();
+        Assert.Equal(["routes 1"], machine.Journal);
         Assert.Equal((0xfee0_3000u, 0x51u), (machine.Route(24).AddressLow, machine.Route(24).Data));
+        machine.Hardware.Fire(0);
+        machine.Kvm.Deliver();
+        Assert.Equal(1, machine.Kvm.Delivered[24]);
+        machine.AssertSound();
+    }
+
+    /// <summary>A mask is a posted write: it has arrived when the guest has read from the device, wherever, or after a while.</summary>
+    [Theory]
+    [InlineData("table")]
+    [InlineData("pending bits")]
+    [InlineData("register")]
+    [InlineData("configuration read")]
+    [InlineData("configuration write")]
+    [InlineData("time")]
+    public void A_mask_holds_no_later_than_the_next_read_from_the_device(string next)
+    {
+        using var machine = new AssignedMachine();
+        machine.EnableMsix();
+        machine.Program(0, 0x40);
+        machine.Program(1, 0x41);
+        machine.WriteEntry(0, 3, 1);
+        machine.WriteEntry(1, 3, 1);
+        Assert.Equal((2, 1), (machine.Kvm.Irqfds.Count, machine.Deferred));
+        // What fires before the mask has arrived is delivered, as on hardware.
+        machine.Hardware.Fire(0);
+        machine.Kvm.Deliver();
+        Assert.Equal(1, machine.Kvm.Delivered[24]);
+        switch (next)
+        {
+            case "table": machine.ReadEntry(2, 0); break;
+            case "pending bits": machine.PendingBits(); break;
+            case "register": machine.ReadMemory(AssignedMachine.Bar0, 4); break;
+            case "configuration read": machine.Read(0); break;
+            case "configuration write": machine.Write(0x3c, 5, 1); break;
+            case "time": machine.Device.Settle(); break;
+            default: Assert.Fail(next); break;
+        }
+        Assert.Empty(machine.Kvm.Irqfds);
+        machine.Hardware.Fire(0);
+        machine.Hardware.Fire(1);
+        machine.Kvm.Deliver();
+        Assert.Equal(3ul, machine.PendingBits());
+        machine.WriteEntry(0, 3, 0);
+        Assert.Equal((2, 2ul), (machine.Kvm.Delivered[24], machine.PendingBits()));
+        machine.AssertSound();
     }
 
     [Fact]
@@ -122,11 +171,12 @@ public class MsixTests
         machine.Program(0, 0x40);
         machine.Program(2, 0x42);
         machine.WriteEntry(2, 3, 1);
+        machine.Device.Settle();
         machine.Hardware.Fire(2);
         machine.WriteEntry(0, 3, 0);
         machine.Journal.Clear();
         machine.Write(0x72, 0, 2);
-        Assert.Equal(["deassign 24", "msix off"], machine.Journal);
+        Assert.Equal(["deassign 24", "msix off", "routes 0"], machine.Journal);
         Assert.Empty(machine.Device.TakeVectors().Vectors);
         Assert.Equal(0ul, machine.PendingBits());
         machine.WriteEntry(2, 3, 0);
@@ -178,13 +228,67 @@ public class MsixTests
         Assert.Empty(machine.Kvm.Irqfds);
         Assert.Empty(machine.Device.TakeVectors().Vectors);
         machine.Program(1, 0x41);
-        Assert.Equal(["MSI-X vector 0 of 0000:01:10.0 does not work: VFIO_DEVICE_SET_IRQS: No space left on device (errno 28)"], machine.Log);
+        Assert.Equal(["0000:01:10.0: MSI-X vector 0 does not work: the host has no interrupt vector or remapping entry left (VFIO_DEVICE_SET_IRQS: No space left on device (errno 28)); 0 of its vectors are in use."], machine.Log);
+        Assert.Equal(2, machine.Device.TakeVectors().Refused);
         machine.WriteEntry(1, 3, 1);
         machine.Hardware.RefuseMsix = 0;
         machine.WriteEntry(0, 3, 1);
         machine.WriteEntry(0, 3, 0);
         Assert.Single(machine.Kvm.Irqfds);
+        Assert.Equal(0, machine.Device.TakeVectors().Refused);
         machine.AssertSound();
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void When_the_host_runs_out_the_vectors_in_use_stay_and_the_refused_are_counted(bool grows)
+    {
+        using var machine = new AssignedMachine(d => (d.MsixGrows, d.HostHas) = (grows, 2));
+        machine.EnableMsix();
+        for (var i = 0; i < 3; i++)
+            machine.Program(i, (uint)(0x40 + i));
+        var vectors = machine.Device.TakeVectors();
+        Assert.Equal((2, 1), (vectors.Vectors.Count, vectors.Refused));
+        Assert.Contains(grows ? "no interrupt vector or remapping entry left" : "has 2 interrupt vectors", vectors.RefusedBecause, StringComparison.Ordinal);
+        Assert.Contains("2 of its vectors are in use", Assert.Single(machine.Log), StringComparison.Ordinal);
+        machine.Kvm.Deliver();
+        machine.Kvm.Delivered.Clear();
+        for (var i = 0; i < 2; i++)
+            Assert.True(machine.Hardware.Fire(i));
+        Assert.False(machine.Hardware.Fire(2));
+        machine.Kvm.Deliver();
+        Assert.Equal([(24, 1), (25, 1)], machine.Kvm.Delivered.OrderBy(d => d.Key).Select(d => (d.Key, d.Value)));
+        machine.AssertSound();
+        // A vector that is masked is missed by nobody.
+        machine.WriteEntry(2, 3, 1);
+        Assert.Equal(0, machine.Device.TakeVectors().Refused);
+    }
+
+    [Fact]
+    public void A_device_has_up_to_2048_vectors_and_takes_those_that_are_opened()
+    {
+        using var machine = new AssignedMachine(d =>
+        {
+            d.MsixCount = 2048;
+            d.SetBar(3, 0x10000);
+            d.Word(0x70, 0x07ff_a011);
+            d.Word(0x78, 0x8003);
+        });
+        var table = (machine.Read(0x1c) & ~0xful) | ((ulong)machine.Read(0x20) << 32);
+        machine.EnableMsix();
+        foreach (var vector in new ulong[] { 0, 1, 1000, 2047 })
+        {
+            machine.WriteMemory(table + (vector * 16), 0xfee0_0000, 8);
+            machine.WriteMemory(table + (vector * 16) + 8, 0x40, 8);
+        }
+        var vectors = machine.Device.TakeVectors();
+        Assert.Equal((2048, 0), (vectors.TableSize, vectors.Refused));
+        Assert.Equal([0, 1, 1000, 2047], vectors.Vectors.Select(v => v.Index));
+        Assert.Equal(28, machine.Routes.Taken);
+        machine.AssertSound();
+        machine.Write(0x72, 0, 2);
+        Assert.Equal(24, machine.Routes.Taken);
     }
 
     [Fact]

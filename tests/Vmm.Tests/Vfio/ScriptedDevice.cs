@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Exitless.Linux;
+using Exitless.Linux.Vfio;
 using Exitless.Vmm.Vfio;
 using Microsoft.Win32.SafeHandles;
 
@@ -14,6 +15,7 @@ internal sealed class ScriptedDevice : IVfioDevice
 {
     private const int ConfigIndex = 7;
     private readonly VfioRegion[] _bars = [.. Enumerable.Repeat(VfioRegion.None, 6)];
+    private bool _closed;
     private readonly Dictionary<int, byte[]> _memory = [];
     private readonly Dictionary<int, SafeFileHandle> _files = [];
 
@@ -48,7 +50,22 @@ internal sealed class ScriptedDevice : IVfioDevice
     public byte[] Bytes { get; } = new byte[4096];
     public IReadOnlyList<VfioRegion> Bars => _bars;
     public VfioRegion Config { get; } = new(4096, (ulong)ConfigIndex << 40, false, false, null);
+    public VfioRegion Rom { get; private set; } = VfioRegion.None;
     public int MsixCount { get; set; } = 3;
+    public int MsiCount { get; set; }
+
+    /// <summary>1 for a device with a pin that VFIO serves.</summary>
+    public int IntxCount { get; set; }
+
+    /// <summary>1 for a kernel that tells of requests and errors.</summary>
+    public int NewsCount { get; set; }
+
+    /// <summary>How many vectors the host still has; those of VFIO_DEVICE_SET_IRQS beyond are refused.</summary>
+    public int HostHas { get; set; } = int.MaxValue;
+
+    public bool RefuseUnmask { get; set; }
+
+    public int Resets { get; private set; }
     public bool MsixGrows { get; set; } = true;
 
     /// <summary>Error that VFIO_DEVICE_SET_IRQS gives; 0 for none.</summary>
@@ -60,7 +77,12 @@ internal sealed class ScriptedDevice : IVfioDevice
     public bool Silent { get; set; }
 
     public int HostVectors { get; private set; }
+    /// <summary>Those of MSI-X.</summary>
     public Dictionary<int, EventFd?> Triggers { get; } = [];
+
+    /// <summary>Those of the other kinds.</summary>
+    public Dictionary<VfioInterrupt, EventFd?[]> Others { get; } = [];
+    public EventFd? Unmask { get; private set; }
     public List<(int Bar, ulong Offset, ulong Value)> BarWrites { get; } = [];
 
     /// <summary>How many pieces of BARs the guest reaches; kept by the one that shows them.</summary>
@@ -75,6 +97,12 @@ internal sealed class ScriptedDevice : IVfioDevice
         _bars[index] = new VfioRegion((ulong)size, (ulong)index << 40, true, msixMappable, sparse);
         _memory[index] = new byte[size];
         _files[index] = MemoryFile.Create($"bar{index}", Math.Max(size, 4096));
+    }
+
+    public void SetRom(int size)
+    {
+        Rom = new VfioRegion((ulong)size, 6UL << 40, false, false, null);
+        _memory[6] = new byte[size];
     }
 
     public byte[] Memory(int bar) => _memory[bar];
@@ -102,7 +130,7 @@ internal sealed class ScriptedDevice : IVfioDevice
         if (Find(region, offset, data.Length) is not { } target)
             return;
         data.CopyTo(target.AsSpan((int)offset));
-        if (target != Bytes)
+        if (!ReferenceEquals(target, Bytes))
         {
             Span<byte> value = stackalloc byte[8];
             value.Clear();
@@ -118,27 +146,82 @@ internal sealed class ScriptedDevice : IVfioDevice
             Violations.Add("The device stopped to answer while the guest could still reach its BARs.");
     }
 
-    public bool TrySetMsix(int first, ReadOnlySpan<EventFd?> triggers)
+    public int InterruptCount(VfioInterrupt kind) => kind switch
+    {
+        VfioInterrupt.Msix => MsixCount,
+        VfioInterrupt.Msi => MsiCount,
+        VfioInterrupt.Intx => IntxCount,
+        _ => NewsCount,
+    };
+
+    public int TrySetTriggers(VfioInterrupt kind, int first, ReadOnlySpan<EventFd?> triggers)
     {
         if (RefuseMsix != 0)
             return Refuse(RefuseMsix);
+        if (kind is VfioInterrupt.Request or VfioInterrupt.Error)
+        {
+            Others[kind] = triggers.ToArray();
+            return 0;
+        }
+        if (IsOn(VfioInterrupt.Msix) && kind != VfioInterrupt.Msix || Others.Keys.Any(k => k != kind && k is VfioInterrupt.Msi or VfioInterrupt.Intx && IsOn(k)))
+            return Refuse(Errno.Invalid);
+        if (kind != VfioInterrupt.Msix)
+        {
+            if (triggers.Length > HostHas)
+                return HostHas;
+            Others[kind] = triggers.ToArray();
+            Note($"{kind.ToString().ToLowerInvariant()} {first}+{triggers.Length}");
+            return 0;
+        }
         if (first + triggers.Length > MsixCount || (!MsixGrows && HostVectors > 0 && first + triggers.Length > HostVectors))
             return Refuse(Errno.Invalid);
+        // Without resizing the kernel takes all up to the last; with it, one for each that is given.
+        var needed = MsixGrows ? Triggers.Keys.Union(Enumerable.Range(first, triggers.Length)).Count() : first + triggers.Length;
+        if (needed > HostHas)
+            return MsixGrows ? Refuse(Errno.NoSpace) : HostHas;
         HostVectors = Math.Max(HostVectors, first + triggers.Length);
         for (var i = 0; i < triggers.Length; i++)
             Triggers[first + i] = triggers[i];
         Note($"msix {first}+{triggers.Length}");
+        return 0;
+    }
+
+    public bool TrySetUnmask(EventFd unmask)
+    {
+        if (RefuseUnmask || !IsOn(VfioInterrupt.Intx))
+        {
+            Refuse(Errno.Invalid);
+            return false;
+        }
+        Unmask = unmask;
+        Note("unmask");
         return true;
     }
 
-    public void DisableMsix()
+    public void Disable(VfioInterrupt kind)
     {
-        if (HostVectors == 0)
-            Violations.Add("MSI-X was switched off that was not on.");
-        HostVectors = 0;
-        Triggers.Clear();
-        Note("msix off");
+        if (!IsOn(kind))
+            Violations.Add($"{kind} was switched off that was not on.");
+        if (kind == VfioInterrupt.Msix)
+        {
+            HostVectors = 0;
+            Triggers.Clear();
+        }
+        else
+        {
+            Others.Remove(kind);
+        }
+        Note($"{kind.ToString().ToLowerInvariant()} off");
     }
+
+    public bool TryReset()
+    {
+        Resets++;
+        Note("reset");
+        return true;
+    }
+
+    private bool IsOn(VfioInterrupt kind) => kind == VfioInterrupt.Msix ? HostVectors > 0 : Others.ContainsKey(kind);
 
     public Mapping Map(VfioRegion region, ulong offset, ulong size)
     {
@@ -150,6 +233,9 @@ internal sealed class ScriptedDevice : IVfioDevice
 
     public void Dispose()
     {
+        if (_closed)
+            return;
+        _closed = true;
         if (ShownPieces > 0)
             Violations.Add("The device was closed while the guest could still reach its BARs.");
         Note("close");
@@ -157,10 +243,10 @@ internal sealed class ScriptedDevice : IVfioDevice
             file.Dispose();
     }
 
-    private static bool Refuse(int error)
+    private static int Refuse(int error)
     {
         Marshal.SetLastPInvokeError(error);
-        return false;
+        return -1;
     }
 
     private byte[]? Find(VfioRegion region, ulong offset, int length)

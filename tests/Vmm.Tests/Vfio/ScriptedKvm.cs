@@ -11,7 +11,7 @@ namespace Exitless.Vmm.Tests.Vfio;
 /// KVM's side of interrupts and memory slots, as Documentation/virt/kvm/api.rst has it: it refuses what KVM refuses. What would harm a real host is written down in
 /// <see cref="Violations"/>.
 /// </summary>
-internal sealed class ScriptedKvm(ScriptedDevice? device = null, ulong ramBytes = 0) : IGsiTable, IIrqfds, IMemorySlots
+internal sealed class ScriptedKvm(ScriptedDevice? device = null, ulong ramBytes = 0) : IGsiTable, IIrqfds, ILevelIrqfds, IMemorySlots
 {
     private readonly Dictionary<int, EventFd> _irqfds = [];
 
@@ -21,6 +21,9 @@ internal sealed class ScriptedKvm(ScriptedDevice? device = null, ulong ramBytes 
 
     /// <summary>How many tables KVM took.</summary>
     public int Tables { get; private set; }
+
+    /// <summary>Pins of the IOAPIC with their two eventfds.</summary>
+    public List<(int Gsi, EventFd Trigger, EventFd Resample)> Levels { get; } = [];
 
     public Dictionary<int, int> Delivered { get; } = [];
     public IReadOnlyDictionary<int, EventFd> Irqfds => _irqfds;
@@ -77,10 +80,35 @@ internal sealed class ScriptedKvm(ScriptedDevice? device = null, ulong ramBytes 
         return true;
     }
 
+    public bool TryAssignLevelIrqfd(EventFd trigger, EventFd resample, int gsi)
+    {
+        if (RefuseIrqfds)
+        {
+            Marshal.SetLastPInvokeError(Errno.Busy);
+            return false;
+        }
+        Levels.Add((gsi, trigger, resample));
+        Journal.Add($"level {gsi}");
+        return true;
+    }
+
     public bool TryDeassignIrqfd(EventFd trigger, int gsi)
     {
         if (Silent)
             return true;
+        return Levels.Count > 0 ? EndLevel(trigger, gsi) : End(trigger, gsi);
+    }
+
+    private bool EndLevel(EventFd trigger, int gsi)
+    {
+        if (Levels.RemoveAll(l => l.Trigger == trigger && l.Gsi == gsi) == 0)
+            return End(trigger, gsi);
+        Journal.Add($"deassign {gsi}");
+        return true;
+    }
+
+    private bool End(EventFd trigger, int gsi)
+    {
         if (!_irqfds.TryGetValue(gsi, out var assigned) || assigned != trigger)
             Violations.Add($"An irqfd was taken away that GSI {gsi} does not have.");
         _irqfds.Remove(gsi);

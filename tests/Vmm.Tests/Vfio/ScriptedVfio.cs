@@ -56,6 +56,9 @@ internal sealed class ScriptedVfio : IVfioCalls
             case VfioRequests.DeviceReset:
                 Journal.Add("reset");
                 return 0;
+            case VfioRequests.GroupUnsetContainer:
+                Journal.Add("leave");
+                return 0;
             default:
                 return Unknown();
         }
@@ -80,6 +83,10 @@ internal sealed class ScriptedVfio : IVfioCalls
                 Mapped.Add(map);
                 Journal.Add($"dma {map.Iova:x}+{map.Size:x}");
                 return 0;
+            case VfioRequests.IommuUnmapDma:
+                var unmap = MemoryMarshal.Read<VfioDmaUnmap>(argument);
+                Journal.Add($"undma {unmap.Iova:x}+{unmap.Size:x}");
+                return 0;
             case VfioRequests.GroupGetDeviceFd:
                 return Open(argument);
             case VfioRequests.DeviceGetInfo:
@@ -90,9 +97,9 @@ internal sealed class ScriptedVfio : IVfioCalls
             case VfioRequests.DeviceGetRegionInfo:
                 return Region(argument);
             case VfioRequests.DeviceGetIrqInfo:
-                Assert.Equal((uint)VfioRequests.MsixIrq, BinaryPrimitives.ReadUInt32LittleEndian(argument[8..]));
+                var kind = (VfioInterrupt)BinaryPrimitives.ReadUInt32LittleEndian(argument[8..]);
                 BinaryPrimitives.WriteUInt32LittleEndian(argument[4..], IrqFlags);
-                BinaryPrimitives.WriteUInt32LittleEndian(argument[12..], 3);
+                BinaryPrimitives.WriteUInt32LittleEndian(argument[12..], kind switch { VfioInterrupt.Msix => 3u, VfioInterrupt.Msi => 0, _ => 1 });
                 return 0;
             case VfioRequests.DeviceSetIrqs:
                 LastIrqs = MemoryMarshal.Cast<byte, int>(argument).ToArray();

@@ -18,7 +18,8 @@ public class VfioDeviceTests
         Assert.Equal((ScriptedVfio.BarOffset, true, false), (device.Bars[3].Offset, device.Bars[3].Mappable, device.Bars[3].MsixMappable));
         Assert.Null(device.Bars[3].SparseAreas);
         Assert.Equal((4096ul, false), (device.Config.Size, device.Config.Mappable));
-        Assert.Equal((3, true), (device.MsixCount, device.MsixGrows));
+        Assert.Equal((3, true), (device.InterruptCount(VfioInterrupt.Msix), device.MsixGrows));
+        Assert.Equal((1, 0, 1, 1), (device.InterruptCount(VfioInterrupt.Intx), device.InterruptCount(VfioInterrupt.Msi), device.InterruptCount(VfioInterrupt.Error), device.InterruptCount(VfioInterrupt.Request)));
     }
 
     [Fact]
@@ -61,15 +62,17 @@ public class VfioDeviceTests
     {
         using var device = Open();
         using var trigger = new EventFd();
-        Assert.True(device.TrySetMsix(1, [trigger, null]));
+        Assert.Equal(0, device.TrySetTriggers(VfioInterrupt.Msix, 1, [trigger, null]));
         Assert.Equal([28, 0x24, 2, 1, 2, (int)trigger.Handle.DangerousGetHandle(), -1], _vfio.LastIrqs);
-        Assert.True(device.TrySetMsix(0, new EventFd?[40]));
+        Assert.Equal(0, device.TrySetTriggers(VfioInterrupt.Msix, 0, new EventFd?[40]));
         Assert.Equal(45, _vfio.LastIrqs.Length);
-        device.DisableMsix();
+        device.Disable(VfioInterrupt.Msix);
         // No data and a count of zero: with another count it would fire the vectors.
         Assert.Equal([20, 0x21, 2, 0, 0], _vfio.LastIrqs);
+        Assert.True(device.TrySetUnmask(trigger));
+        Assert.Equal([24, 0x14, 0, 0, 1, (int)trigger.Handle.DangerousGetHandle()], _vfio.LastIrqs);
         _vfio.Refuse(VfioRequests.DeviceSetIrqs, Errno.NoSpace);
-        Assert.False(device.TrySetMsix(0, [trigger]));
+        Assert.Equal(-1, device.TrySetTriggers(VfioInterrupt.Msix, 0, [trigger]));
     }
 
     [Theory]
@@ -100,6 +103,6 @@ public class VfioDeviceTests
     private VfioDevice Open()
     {
         using var group = Files.Open("/dev/null", OpenMode.ReadWrite);
-        return new VfioDevice(_vfio, group, "0000:01:10.0", "devices[0]");
+        return VfioDevice.FromGroup(_vfio, group, "0000:01:10.0", "devices[0]");
     }
 }
