@@ -1,3 +1,4 @@
+using Exitless.Agent.Grading;
 using Exitless.Contracts;
 using Exitless.Linux;
 using Exitless.Linux.Procfs;
@@ -16,6 +17,9 @@ internal sealed class VmSampler : IDisposable
     private readonly Func<ulong> _nextSchemaId;
     private readonly string[] _addresses;
     private readonly List<VfioVectorCount> _vectors = [];
+    private readonly VectorGrade? _bypass;
+    private readonly ExitRatio _ratio = new();
+    private VmGrader _grader = null!;
     private long[] _row = [];
 
     public VmSampler(string vmId, HostRoot root, int processId, VmmStatistics statistics, IReadOnlyList<string> addresses, Func<ulong> nextSchemaId)
@@ -25,6 +29,7 @@ internal sealed class VmSampler : IDisposable
         _process = new ProcessUsage(root, processId);
         _addresses = [.. addresses];
         _functions = [.. addresses.Select(a => VfioInterrupts.PackAddress(a))];
+        _bypass = HostBypass.Read(root);
         Schema = MakeSchema();
     }
 
@@ -59,6 +64,7 @@ internal sealed class VmSampler : IDisposable
         _row[at++] = _process.GuestNanoseconds;
         _row[at++] = _process.HostNanoseconds;
         _row[at] = _process.ResidentBytes;
+        _grader.Grade(_row);
         return _row;
     }
 
@@ -97,6 +103,7 @@ internal sealed class VmSampler : IDisposable
         Add(schema, "process.cpu_guest_ns", SeriesKind.Counter, "ns");
         Add(schema, "process.cpu_host_ns", SeriesKind.Counter, "ns");
         Add(schema, "process.rss_bytes", SeriesKind.Gauge, "bytes");
+        _grader = new VmGrader(schema, _bypass, _ratio);
         if (_row.Length != schema.Series.Count)
             _row = new long[schema.Series.Count];
         return schema;

@@ -1,12 +1,14 @@
 // The live graphs of one VM: exits by kind, device interrupts by vector, CPU time, and the figures over them.
 // Everything in the panel is made and written here; Blazor only gives the element and says whether the VM runs.
 
-import { bytes, compact, percent } from "./format.js";
+import { compact, percent } from "./format.js";
 import { Chart } from "./chart.js";
 import { cpuShares, guestKey, hostKey, residentKey } from "./cpu.js";
 import { decodeFrame, frameKind, rowKind } from "./frames.js";
-import { element, button, show } from "./dom.js";
+import { element, button } from "./dom.js";
 import { exitKinds, exitRates, isExitSeries, otherKind } from "./exits.js";
+import { Figures } from "./figures.js";
+import { GradeCard, isGradeSeries, newestGrades } from "./grades.js";
 import { interruptRates, vectorOf } from "./interrupts.js";
 import { LegendTable } from "./legend.js";
 import { linkState, openStream } from "./link.js";
@@ -16,7 +18,7 @@ import { StatisticsTable } from "./statistics.js";
 
 const backfillSeconds = 900;
 const ringRows = backfillSeconds + 300;
-const ratioSamples = 10;
+const excessSamples = 10;
 const staleMs = 3500;
 const windows = [{ minutes: 1, label: "1 min" }, { minutes: 5, label: "5 min" }, { minutes: 15, label: "15 min" }];
 const windowKey = "exitless.graph-window";
@@ -31,6 +33,8 @@ export function attach(host, vmId, running) {
 
 class GraphPanel {
   #ring = new SampleRing(ringRows);
+  #figures = new Figures();
+  #grades = new GradeCard();
   #statistics = new StatisticsTable();
   #schema = [];
   #running;
@@ -58,7 +62,7 @@ class GraphPanel {
       this.#card("interrupts", "Device interrupts", "per second, by MSI-X vector", { stacked: false, format: compact, syncKey, total: "total" }),
       this.#card("cpu", "CPU time", "per cent of one CPU", { stacked: true, format: percent, syncKey, total: "total" }),
     ];
-    host.replaceChildren(this.#bar(), this.#banner(), this.#figures(), ...this.#charts.map(chart => chart.card), this.#statistics.root);
+    host.replaceChildren(this.#bar(), this.#banner(), this.#figures.root, ...this.#charts.map(chart => chart.card), this.#grades.root, this.#statistics.root);
     document.addEventListener("exitless:theme", this.#restyle);
     document.addEventListener("visibilitychange", this.#visible);
     this.#timer = setInterval(() => this.#tick(), 500);
@@ -95,7 +99,7 @@ class GraphPanel {
 
   #setSchema(series) {
     this.#schema = series;
-    const drawn = key => isExitSeries(key) || vectorOf(key) !== null || key === guestKey || key === hostKey || key === residentKey;
+    const drawn = key => isExitSeries(key) || vectorOf(key) !== null || isGradeSeries(key) || key === guestKey || key === hostKey || key === residentKey;
     this.#ring.setSchema(series.map(one => drawn(one.key) ? one.key : null));
     this.#statistics.setSchema(series);
   }
@@ -134,7 +138,8 @@ class GraphPanel {
     this.#paint(interruptChart, interrupts.times, interrupts.lines.map((line, i) => ({ ...line, color: vectorColor(i) })), interrupts.total, window);
     this.#paint(cpuChart, cpu.times, cpuLayers, sumOf([cpu.guest, cpu.host], cpu.times.length), window);
     this.#drawn = { exits, interrupts };
-    this.#headline(exits, interrupts, cpu);
+    this.#figures.render(this.#ring, exits, interrupts, cpu);
+    this.#grades.render(newestGrades(this.#ring), new Map(interrupts.lines.map(line => [line.key, line.rates.at(-1)])));
     this.#excess(exits);
     this.#legends();
     this.#statistics.render();
@@ -146,21 +151,8 @@ class GraphPanel {
     chart.plot.draw(times, layers, chart.lineOfTotal ? total : null, window);
   }
 
-  #headline(exits, interrupts, cpu) {
-    const last = exits.times.length - 1;
-    const at = values => last < 0 ? NaN : values[last];
-    this.#set("exits-per-second", compact, at(exits.total));
-    this.#set("interrupts-per-second", compact, at(interrupts.total));
-    const perInterrupt = recentMean(exits.total, ratioSamples) / recentMean(interrupts.total, ratioSamples);
-    this.#set("exits-per-interrupt", compact, Number.isFinite(perInterrupt) ? perInterrupt : NaN);
-    this.#set("cpu-guest", percent, at(cpu.guest));
-    this.#set("cpu-host", percent, at(cpu.host));
-    const resident = this.#ring.column(residentKey);
-    this.#set("resident-memory", bytes, resident === null ? NaN : at(resident));
-  }
-
   #excess(exits) {
-    const over = recentMean(exits.excess, ratioSamples);
+    const over = recentMean(exits.excess, excessSamples);
     const show = over > 0.5;
     this.#parts.excess.hidden = !show;
     if (show) this.#parts.excess.textContent = `The kinds exceed “exits” by ${compact(over)}/s: an exit was counted under two of them.`;
@@ -195,10 +187,10 @@ class GraphPanel {
     const age = performance.now() - this.#lastArrival;
     const known = this.#ring.length > 0 && !Number.isNaN(age);
     const stale = !known || age > staleMs;
-    const { staleness, figures, banner } = this.#parts;
+    const { staleness, banner } = this.#parts;
     staleness.textContent = this.#paused ? "Paused" : !known ? "No samples yet" : `As of ${ago(age)} ago`;
     staleness.dataset.state = this.#paused ? "paused" : stale ? "stale" : "live";
-    figures.classList.toggle("is-stale", stale);
+    this.#figures.root.classList.toggle("is-stale", stale);
     const words = this.#trouble(known, stale, age);
     banner.hidden = words === "";
     if (banner.textContent !== words) banner.textContent = words;
@@ -210,10 +202,6 @@ class GraphPanel {
     if (!this.#agentUp) return "The link to the host's agent is lost. The VM may well be running; samples of the gap are filled in when the link is back.";
     if (known && stale && !this.#paused && age > 2 * staleMs) return `No sample has come for ${ago(age)}.`;
     return "";
-  }
-
-  #set(name, format, value) {
-    show(this.#parts[name], format(value), value);
   }
 
   // ---- the panel's elements
@@ -230,20 +218,6 @@ class GraphPanel {
 
   #banner() {
     return this.#parts.banner = element("div", { class: "graph-banner", role: "status", "data-testid": "graph-banner", hidden: "" });
-  }
-
-  #figures() {
-    const figure = (name, label, hint) => {
-      const value = this.#parts[name] = element("span", { class: "figure-value", "data-testid": name }, "–");
-      return element("div", { class: "figure", title: hint }, element("span", { class: "figure-label" }, label), value);
-    };
-    return this.#parts.figures = element("div", { class: "figures" },
-      figure("exits-per-second", "Exits / s", "KVM's statistic “exits”, summed over the vCPUs"),
-      figure("interrupts-per-second", "Device interrupts / s", "Interrupts of the VM's assigned devices, as the host counts them"),
-      figure("exits-per-interrupt", "Exits per interrupt", "Over the last 10 s. All exits count here, whatever caused them"),
-      figure("cpu-guest", "CPU in guest", "Time in guest mode, per cent of one CPU"),
-      figure("cpu-host", "CPU on host", "Time of the VM's process outside guest mode, per cent of one CPU"),
-      figure("resident-memory", "Resident memory", "RSS of the VM's process, guest memory included"));
   }
 
   #card(name, title, unit, options) {

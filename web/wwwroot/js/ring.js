@@ -50,6 +50,12 @@ export class SampleRing {
     return column === undefined ? null : this.#unroll(column);
   }
 
+  /** The newest value of a series; NaN when there is none. */
+  last(key) {
+    const column = this.#columns.get(key);
+    return column === undefined || this.#length === 0 ? NaN : column[this.#slot(this.#length - 1)];
+  }
+
   #slot(index) { return (this.#start + index) % this.#capacity; }
 
   #push(time, values, from) {

@@ -1,0 +1,55 @@
+namespace Exitless.Agent.Grading;
+
+/// <summary>
+/// Exits per device interrupt over the last ten seconds: all of them, and the marginal ones, which leave out what the guest costs at rest (the measure of the
+/// ELI paper, ASPLOS 2012, section 6, and how it changes with load).
+/// </summary>
+internal sealed class ExitRatio
+{
+    /// <summary>What <see cref="Total"/> and <see cref="Marginal"/> give where there is nothing to divide by.</summary>
+    public const long Unknown = -1;
+
+    private const int Seconds = 10;
+    // So many seconds without a device interrupt make a figure of the guest at rest; the newest count most.
+    private const int RestSeconds = 3;
+    private const double Newest = 0.1;
+    private readonly long[] _exits = new long[Seconds];
+    private readonly long[] _interrupts = new long[Seconds];
+    private int _next;
+    private int _known;
+    private int _atRest;
+    private double _rest;
+
+    /// <summary>Exits per 1,000 device interrupts, of whatever cause; <see cref="Unknown"/> without an interrupt.</summary>
+    public long Total => Interrupts > 0 ? Exits * 1000 / Interrupts : Unknown;
+
+    /// <summary>
+    /// (exits under load − exits at rest) per 1,000 device interrupts; <see cref="Unknown"/> without an interrupt, or while the guest has not been seen at rest for three
+    /// seconds. Not below 0: a guest under load may spend fewer exits on its own halts than one at rest.
+    /// </summary>
+    public long Marginal => Interrupts > 0 && _atRest >= RestSeconds ? (long)(Math.Max(0, Exits - _rest * _known) * 1000 / Interrupts) : Unknown;
+
+    private long Exits => Sum(_exits);
+
+    private long Interrupts => Sum(_interrupts);
+
+    /// <summary>Adds a second.</summary>
+    public void Add(long exits, long interrupts)
+    {
+        (_exits[_next], _interrupts[_next]) = (exits, interrupts);
+        _next = (_next + 1) % Seconds;
+        _known = Math.Min(_known + 1, Seconds);
+        if (interrupts > 0)
+            return;
+        _rest = _atRest == 0 ? exits : _atRest < RestSeconds ? (_rest * _atRest + exits) / (_atRest + 1) : _rest + (exits - _rest) * Newest;
+        _atRest = Math.Min(_atRest + 1, RestSeconds);
+    }
+
+    private static long Sum(long[] values)
+    {
+        var sum = 0L;
+        foreach (var value in values)
+            sum += value;
+        return sum;
+    }
+}

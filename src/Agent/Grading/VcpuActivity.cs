@@ -1,0 +1,11 @@
+namespace Exitless.Agent.Grading;
+
+/// <summary>
+/// What KVM counted in one second, summed over a VM's vCPUs. KVM counts per vCPU and not per vector, so what a vector is given of it is attributed
+/// (Linux, arch/x86/include/asm/kvm_host.h, struct kvm_vcpu_stat).
+/// </summary>
+/// <param name="Exits"><c>exits</c>: every VM exit.</param>
+/// <param name="InterruptExits"><c>irq_exits</c>: exits because the host's CPU was interrupted, by whatever.</param>
+/// <param name="Injections"><c>irq_injections</c>: interrupts that KVM itself put in at a VM entry; none while APICv or AVIC is active.</param>
+/// <param name="Wakeups"><c>halt_wakeup</c> and <c>halt_successful_poll</c>: halts that an event ended.</param>
+internal readonly record struct VcpuActivity(long Exits, long InterruptExits, long Injections, long Wakeups);

@@ -1,0 +1,36 @@
+namespace Exitless.Agent.Grading;
+
+/// <summary>
+/// Tells from a second's counts how a vector's interrupts were delivered. A posted interrupt never reaches VFIO's handler, so its line in /proc/interrupts
+/// stands still while the guest counts; one that the host saw was injected, was passed on without an exit, or woke a halted vCPU, and KVM's statistics tell which.
+/// </summary>
+internal static class VectorGrader
+{
+    // Of a posted vector the host still sees those that come while its vCPU is being scheduled in or out.
+    private const int SeenOfPosted = 50;
+
+    /// <param name="host">Interrupts on the host's <c>vfio-msix</c> line in this second.</param>
+    /// <param name="guest">What the guest itself counted; null: nobody asked it.</param>
+    /// <param name="allHost">Interrupts of all of the VM's vectors that the host saw.</param>
+    /// <param name="vcpus">What KVM counted; null: this KVM lacks one of these statistics.</param>
+    /// <param name="bypass">By what an interrupt can pass this host by: <see cref="VectorGrade.Posted"/>, <see cref="VectorGrade.Direct"/>, or null where nothing can.</param>
+    public static VectorGrade Grade(long host, long? guest, long allHost, VcpuActivity? vcpus, VectorGrade? bypass)
+    {
+        if (guest is { } counted)
+        {
+            if (counted <= 0 && host <= 0)
+                return VectorGrade.Idle;
+            if (bypass is { } passed && host * SeenOfPosted <= counted)
+                return passed;
+        }
+        if (host <= 0)
+            return bypass is null || guest is not null ? VectorGrade.Idle : VectorGrade.UnknownSilent;
+        if (vcpus is not { } activity)
+            return VectorGrade.UnknownStatistics;
+        // KVM puts nothing in by software while the APIC is virtualized: then an exit is one of the host's own CPU being interrupted.
+        if (activity.Injections * 2 < allHost)
+            return activity.InterruptExits * 2 >= allHost ? VectorGrade.UnknownCause : VectorGrade.Assisted;
+        // Timers and IPIs are injected too, and wake too: the share of all that was put in and found the vCPU halted.
+        return activity.Wakeups * 2 >= activity.Injections ? VectorGrade.Woken : VectorGrade.Injected;
+    }
+}

@@ -1,0 +1,72 @@
+using Exitless.Contracts;
+
+namespace Exitless.Agent.Grading;
+
+/// <summary>
+/// Grades a VM's vectors once a second from the row that was just read, and writes what it finds into the row's last columns. Once it is made, a second allocates nothing.
+/// </summary>
+internal sealed class VmGrader
+{
+    private const string Prefix = "grade.";
+    private readonly VectorGrade? _bypass;
+    private readonly ExitRatio _ratio;
+    private readonly int[] _vectors;
+    private readonly int _columns;
+    private readonly int[] _exits, _interruptExits, _injections, _wakeups;
+    private readonly bool _complete;
+    private readonly long[] _before;
+    private bool _first = true;
+
+    /// <param name="schema">The row's columns so far; this adds its own behind them.</param>
+    /// <param name="bypass">See <see cref="VectorGrader.Grade"/>.</param>
+    /// <param name="ratio">Goes on when the schema changes.</param>
+    public VmGrader(SampleSchema schema, VectorGrade? bypass, ExitRatio ratio)
+    {
+        (_bypass, _ratio) = (bypass, ratio);
+        var keys = schema.Series.Select(s => s.Key).ToList();
+        _columns = keys.Count;
+        _exits = VcpuColumns(keys, ".exits");
+        _interruptExits = VcpuColumns(keys, ".irq_exits");
+        _injections = VcpuColumns(keys, ".irq_injections");
+        _wakeups = [.. VcpuColumns(keys, ".halt_wakeup"), .. VcpuColumns(keys, ".halt_successful_poll")];
+        _complete = _exits.Length > 0 && _interruptExits.Length == _exits.Length && _injections.Length == _exits.Length && _wakeups.Length == 2 * _exits.Length;
+        _vectors = [.. Enumerable.Range(0, keys.Count).Where(i => keys[i].StartsWith("vfio.", StringComparison.Ordinal))];
+        _before = new long[_columns];
+        foreach (var vector in _vectors)
+            schema.Series.Add(new Series { Key = Prefix + keys[vector]["vfio.".Length..], Kind = SeriesKind.Gauge, Unit = "grade" });
+        schema.Series.Add(new Series { Key = Prefix + "exits_per_1000_interrupts", Kind = SeriesKind.Gauge, Unit = "exits" });
+        schema.Series.Add(new Series { Key = Prefix + "marginal_exits_per_1000_interrupts", Kind = SeriesKind.Gauge, Unit = "exits" });
+    }
+
+    /// <summary>Fills the last columns of a row from the others.</summary>
+    /// <param name="row">As many columns as the schema has now.</param>
+    public void Grade(Span<long> row)
+    {
+        var interrupts = 0L;
+        foreach (var vector in _vectors)
+            interrupts += Risen(row, vector);
+        var activity = new VcpuActivity(Risen(row, _exits), Risen(row, _interruptExits), Risen(row, _injections), Risen(row, _wakeups));
+        if (!_first)
+            _ratio.Add(activity.Exits, interrupts);
+        var at = _columns;
+        foreach (var vector in _vectors)
+            row[at++] = _first ? (long)VectorGrade.Idle : (long)VectorGrader.Grade(Risen(row, vector), null, interrupts, _complete ? activity : null, _bypass);
+        row[at++] = _exits.Length > 0 ? _ratio.Total : ExitRatio.Unknown;
+        row[at] = _exits.Length > 0 ? _ratio.Marginal : ExitRatio.Unknown;
+        row[.._columns].CopyTo(_before);
+        _first = false;
+    }
+
+    private static int[] VcpuColumns(List<string> keys, string suffix) =>
+        [.. Enumerable.Range(0, keys.Count).Where(i => keys[i].StartsWith("kvm.vcpu.", StringComparison.Ordinal) && keys[i].EndsWith(suffix, StringComparison.Ordinal) && keys[i].Count(c => c == '.') == 3)];
+
+    private long Risen(Span<long> row, int column) => _first ? 0 : Math.Max(0, row[column] - _before[column]);
+
+    private long Risen(Span<long> row, int[] columns)
+    {
+        var sum = 0L;
+        foreach (var column in columns)
+            sum += Risen(row, column);
+        return sum;
+    }
+}

@@ -1,0 +1,53 @@
+using Exitless.Agent.Grading;
+
+namespace Exitless.Agent.Tests.Grading;
+
+public sealed class VectorGraderTests
+{
+    // Exits, interrupt exits, injections, wake-ups of one second.
+    private static readonly VcpuActivity Busy = new(2200, 1000, 1010, 3);
+    private static readonly VcpuActivity Halting = new(2100, 20, 1010, 1000);
+    private static readonly VcpuActivity Virtualized = new(300, 250, 0, 0);
+
+    [Fact]
+    public void Silence_is_idle_where_nothing_can_pass_the_host_by()
+    {
+        Assert.Equal(VectorGrade.Idle, VectorGrader.Grade(0, null, 0, Busy, bypass: null));
+        Assert.Equal(VectorGrade.Idle, VectorGrader.Grade(0, 0, 0, Busy, VectorGrade.Posted));
+    }
+
+    [Fact]
+    public void Silence_is_unknown_where_interrupts_could_be_posted_and_nobody_counts_in_the_guest() =>
+        Assert.Equal(VectorGrade.UnknownSilent, VectorGrader.Grade(0, null, 0, Virtualized, VectorGrade.Posted));
+
+    [Theory]
+    [InlineData(0, 10_000, VectorGrade.Posted)]
+    [InlineData(200, 10_000, VectorGrade.Posted)]       // while its vCPU was being scheduled
+    [InlineData(201, 10_000, VectorGrade.Assisted)]
+    [InlineData(10_000, 10_000, VectorGrade.Assisted)]
+    internal void What_the_guest_counts_and_the_host_does_not_was_posted(long host, long guest, VectorGrade grade) =>
+        Assert.Equal(grade, VectorGrader.Grade(host, guest, 10_000, Virtualized, VectorGrade.Posted));
+
+    [Fact]
+    public void A_shadow_IDT_makes_it_direct() => Assert.Equal(VectorGrade.Direct, VectorGrader.Grade(3, 5000, 3, Busy, VectorGrade.Direct));
+
+    [Fact]
+    public void Nothing_is_posted_on_a_host_that_cannot() => Assert.Equal(VectorGrade.Idle, VectorGrader.Grade(0, 50, 0, Busy, bypass: null));
+
+    [Fact]
+    public void A_vCPU_that_runs_exits_and_one_that_has_halted_is_woken()
+    {
+        Assert.Equal(VectorGrade.Injected, VectorGrader.Grade(1000, null, 1000, Busy, null));
+        Assert.Equal(VectorGrade.Woken, VectorGrader.Grade(1000, null, 1000, Halting, null));
+    }
+
+    [Fact]
+    public void With_a_virtualized_APIC_the_hosts_ticks_leave_it_open_whether_a_slow_vector_cost_exits()
+    {
+        Assert.Equal(VectorGrade.Assisted, VectorGrader.Grade(1000, null, 1000, Virtualized, VectorGrade.Posted));
+        Assert.Equal(VectorGrade.UnknownCause, VectorGrader.Grade(400, null, 400, Virtualized, VectorGrade.Posted));
+    }
+
+    [Fact]
+    public void Without_the_statistics_there_is_no_guess() => Assert.Equal(VectorGrade.UnknownStatistics, VectorGrader.Grade(10, null, 10, null, null));
+}

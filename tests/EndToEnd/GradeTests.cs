@@ -1,0 +1,76 @@
+using System.Globalization;
+using System.Text.Json;
+using Exitless.Run.Stack;
+
+namespace Exitless.EndToEnd;
+
+/// <summary>What the agent says of a VM's interrupts is what the kernel says of them, asked apart from the product.</summary>
+[Collection(DemoFixture.OneAfterAnother)]
+public sealed class GradeTests(DemoFixture demo)
+{
+    // src/Agent/Grading/VectorGrade.cs
+    private const long Injected = 1, Woken = 2;
+    // igbvf requests its vectors in the order eth0-tx-0, eth0-rx-0, eth0.
+    private const string ReceiveVector = "msix.1";
+    private const int TracedSeconds = 45;
+    // The ratio in a row is that of the ten seconds before it.
+    private const int RatioSeconds = 10;
+
+    [Fact]
+    public async Task A_guest_that_halts_is_woken_one_that_polls_exits_and_the_ratio_is_the_kernels_own()
+    {
+        await demo.StartPingAsync();
+        await GradedAsync(Woken);
+
+        // As long as something runs, the vCPU never halts, and each interrupt makes it exit.
+        await demo.Console.TypeAsync("sh -c 'while :; do :; done' & echo $! >/run/busy", TestContext.Current.CancellationToken);
+        try
+        {
+            await GradedAsync(Injected);
+            var (from, to, traced) = await TraceAsync();
+            await Eventually.HoldsAsync("the rows of the traced time", TimeSpan.FromSeconds(60), async () => (await RatiosAsync(from + RatioSeconds, to + RatioSeconds)).Count >= 3, TestContext.Current.CancellationToken);
+            var told = (await RatiosAsync(from + RatioSeconds, to)).Average();
+            TestContext.Current.TestOutputHelper?.WriteLine($"exits per interrupt: told {told:0.0}, traced {traced:0.0}");
+            Assert.InRange(told, traced * 0.9, traced * 1.1);
+        }
+        finally
+        {
+            await demo.Console.TypeAsync("kill $(cat /run/busy)", TestContext.Current.CancellationToken);
+        }
+        await GradedAsync(Woken);
+    }
+
+    // Counts kvm_exit in the kernel itself. The only VM of this host is the demo VM.
+    private async Task<(double From, double To, double ExitsPerInterrupt)> TraceAsync()
+    {
+        var answer = await demo.InHostAsync($$"""
+            cd /sys/kernel/tracing/events/kvm/kvm_exit
+            count() { awk '/vfio-msix\[[0-9]+\]\({{demo.Vm.Vf}}\)/ { for (i = 2; $i ~ /^[0-9]+$/; i++) n += $i } END { print n + 0 }' /proc/interrupts; }
+            echo 'hist:keys=exit_reason' >trigger
+            before=$(count); from=$EPOCHREALTIME
+            sleep {{TracedSeconds}}
+            echo 'hist:keys=exit_reason:pause' >>trigger
+            after=$(count); to=$EPOCHREALTIME
+            exits=$(awk '/Hits:/ { print $2 }' hist)
+            echo '!hist:keys=exit_reason' >trigger
+            echo "$from $to $exits $((after - before))"
+            """);
+        var words = answer.Split(' ').Select(word => double.Parse(word, CultureInfo.InvariantCulture)).ToArray();
+        Assert.True(words[3] > 100, $"too few interrupts to compare: {answer}");
+        return (words[0], words[1], words[2] / words[3]);
+    }
+
+    private Task GradedAsync(long wanted) => Eventually.HoldsAsync($"grade {wanted} of the receive vector", TimeSpan.FromSeconds(90), async () =>
+    {
+        var newest = await demo.Vm.NewestAsync("grade.*", TestContext.Current.CancellationToken);
+        return newest.GetValueOrDefault($"grade.{demo.Vm.Vf}.{ReceiveVector}", -1) == wanted;
+    }, TestContext.Current.CancellationToken);
+
+    private async Task<List<double>> RatiosAsync(double from, double to)
+    {
+        var answer = await demo.Rest.GetAsync($"api/v1/vms/{demo.Vm.Id}/metrics?series=grade.exits_per_1000_interrupts", TestContext.Current.CancellationToken);
+        var times = answer.GetProperty("times").EnumerateArray().Select(time => time.GetInt64() / 1000.0);
+        var values = answer.GetProperty("series")[0].GetProperty("values").EnumerateArray();
+        return [.. times.Zip(values).Where(row => row.First > from && row.First <= to && row.Second.ValueKind == JsonValueKind.Number && row.Second.GetDouble() >= 0).Select(row => row.Second.GetDouble() / 1000)];
+    }
+}
