@@ -8,4 +8,6 @@ namespace Exitless.Agent.Grading;
 /// <param name="InterruptExits"><c>irq_exits</c>: exits because the host's CPU was interrupted, by whatever.</param>
 /// <param name="Injections"><c>irq_injections</c>: interrupts that KVM itself put in at a VM entry; none while APICv or AVIC is active.</param>
 /// <param name="Wakeups"><c>halt_wakeup</c> and <c>halt_successful_poll</c>: halts that an event ended.</param>
-internal readonly record struct VcpuActivity(long Exits, long InterruptExits, long Injections, long Wakeups);
+/// <param name="HaltedNanoseconds"><c>halt_wait_ns</c> and <c>halt_poll_success_ns</c>: how long vCPUs were halted before an event ended it.</param>
+/// <param name="RunningNanoseconds">CPU time of the VM's process, in guest mode and out of it.</param>
+internal readonly record struct VcpuActivity(long Exits, long InterruptExits, long Injections, long Wakeups, long HaltedNanoseconds, long RunningNanoseconds);

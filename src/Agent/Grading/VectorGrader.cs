@@ -30,7 +30,7 @@ internal static class VectorGrader
         // KVM puts nothing in by software while the APIC is virtualized: then an exit is one of the host's own CPU being interrupted.
         if (activity.Injections * 2 < allHost)
             return activity.InterruptExits * 2 >= allHost ? VectorGrade.UnknownCause : VectorGrade.Assisted;
-        // Timers and IPIs are injected too, and wake too: the share of all that was put in and found the vCPU halted.
-        return activity.Wakeups * 2 >= activity.Injections ? VectorGrade.Woken : VectorGrade.Injected;
+        // Timers end halts too. So there must be halts enough for the interrupts, and the vCPUs must have been halted most of the time.
+        return activity.Wakeups * 2 >= allHost && activity.HaltedNanoseconds >= activity.RunningNanoseconds ? VectorGrade.Woken : VectorGrade.Injected;
     }
 }

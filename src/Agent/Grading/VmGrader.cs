@@ -12,7 +12,7 @@ internal sealed class VmGrader
     private readonly ExitRatio _ratio;
     private readonly int[] _vectors;
     private readonly int _columns;
-    private readonly int[] _exits, _interruptExits, _injections, _wakeups;
+    private readonly int[] _exits, _interruptExits, _injections, _wakeups, _halted, _running;
     private readonly bool _complete;
     private readonly long[] _before;
     private bool _first = true;
@@ -29,7 +29,10 @@ internal sealed class VmGrader
         _interruptExits = VcpuColumns(keys, ".irq_exits");
         _injections = VcpuColumns(keys, ".irq_injections");
         _wakeups = [.. VcpuColumns(keys, ".halt_wakeup"), .. VcpuColumns(keys, ".halt_successful_poll")];
-        _complete = _exits.Length > 0 && _interruptExits.Length == _exits.Length && _injections.Length == _exits.Length && _wakeups.Length == 2 * _exits.Length;
+        _halted = [.. VcpuColumns(keys, ".halt_wait_ns"), .. VcpuColumns(keys, ".halt_poll_success_ns")];
+        _running = [.. Enumerable.Range(0, keys.Count).Where(i => keys[i] is "process.cpu_guest_ns" or "process.cpu_host_ns")];
+        _complete = _exits.Length > 0 && _interruptExits.Length == _exits.Length && _injections.Length == _exits.Length && _wakeups.Length == 2 * _exits.Length
+            && _halted.Length == 2 * _exits.Length && _running.Length == 2;
         _vectors = [.. Enumerable.Range(0, keys.Count).Where(i => keys[i].StartsWith("vfio.", StringComparison.Ordinal))];
         _before = new long[_columns];
         foreach (var vector in _vectors)
@@ -45,7 +48,7 @@ internal sealed class VmGrader
         var interrupts = 0L;
         foreach (var vector in _vectors)
             interrupts += Risen(row, vector);
-        var activity = new VcpuActivity(Risen(row, _exits), Risen(row, _interruptExits), Risen(row, _injections), Risen(row, _wakeups));
+        var activity = new VcpuActivity(Risen(row, _exits), Risen(row, _interruptExits), Risen(row, _injections), Risen(row, _wakeups), Risen(row, _halted), Risen(row, _running));
         if (!_first)
             _ratio.Add(activity.Exits, interrupts);
         var at = _columns;

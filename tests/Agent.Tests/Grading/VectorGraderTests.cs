@@ -4,10 +4,11 @@ namespace Exitless.Agent.Tests.Grading;
 
 public sealed class VectorGraderTests
 {
-    // Exits, interrupt exits, injections, wake-ups of one second.
-    private static readonly VcpuActivity Busy = new(2200, 1000, 1010, 3);
-    private static readonly VcpuActivity Halting = new(2100, 20, 1010, 1000);
-    private static readonly VcpuActivity Virtualized = new(300, 250, 0, 0);
+    private const long Second = 1_000_000_000;
+    // Exits, interrupt exits, injections, wake-ups of one second; time halted, time running.
+    private static readonly VcpuActivity Busy = new(2200, 1000, 1010, 3, 0, Second);
+    private static readonly VcpuActivity Halting = new(2100, 20, 3000, 1000, Second * 8 / 10, Second * 2 / 10);
+    private static readonly VcpuActivity Virtualized = new(300, 250, 0, 0, 0, Second);
 
     [Fact]
     public void Silence_is_idle_where_nothing_can_pass_the_host_by()
@@ -39,6 +40,13 @@ public sealed class VectorGraderTests
     {
         Assert.Equal(VectorGrade.Injected, VectorGrader.Grade(1000, null, 1000, Busy, null));
         Assert.Equal(VectorGrade.Woken, VectorGrader.Grade(1000, null, 1000, Halting, null));
+    }
+
+    [Fact]
+    public void A_halt_now_and_then_does_not_make_it_woken()
+    {
+        Assert.Equal(VectorGrade.Injected, VectorGrader.Grade(1000, null, 1000, Halting with { HaltedNanoseconds = Second / 10, RunningNanoseconds = Second * 9 / 10 }, null));
+        Assert.Equal(VectorGrade.Injected, VectorGrader.Grade(1000, null, 1000, Halting with { Wakeups = 100 }, null));
     }
 
     [Fact]

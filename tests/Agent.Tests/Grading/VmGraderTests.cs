@@ -5,7 +5,7 @@ namespace Exitless.Agent.Tests.Grading;
 
 public sealed class VmGraderTests
 {
-    private static readonly string[] Statistics = ["exits", "irq_exits", "irq_injections", "halt_wakeup", "halt_successful_poll"];
+    private static readonly string[] Statistics = ["exits", "irq_exits", "irq_injections", "halt_wakeup", "halt_successful_poll", "halt_wait_ns", "halt_poll_success_ns"];
 
     [Fact]
     public void It_adds_its_columns_and_grades_every_vector_from_the_sum_over_the_vCPUs()
@@ -14,33 +14,33 @@ public sealed class VmGraderTests
         var grader = new VmGrader(schema, null, new ExitRatio());
         Assert.Equal(
             ["grade.0000:01:10.0.msix.0", "grade.0000:01:10.0.msix.1", "grade.exits_per_1000_interrupts", "grade.marginal_exits_per_1000_interrupts"],
-            schema.Series.Skip(12).Select(s => s.Key));
+            schema.Series.Skip(18).Select(s => s.Key));
         var row = new long[schema.Series.Count];
         grader.Grade(row);
-        Assert.Equal([0, 0, ExitRatio.Unknown, ExitRatio.Unknown], row[12..]);
+        Assert.Equal([0, 0, ExitRatio.Unknown, ExitRatio.Unknown], row[18..]);
 
         // vCPU 0 woke for each of 100 interrupts of vector 1, vCPU 1 did nothing.
-        Add(row, [300, 5, 110, 60, 40, 20, 0, 0, 0, 0, 0, 100]);
+        Add(row, [300, 5, 110, 60, 40, 700, 90, 20, 0, 0, 0, 0, 0, 0, 0, 100, 50, 50]);
         grader.Grade(row);
-        Assert.Equal([(long)VectorGrade.Idle, (long)VectorGrade.Woken, 3200, ExitRatio.Unknown], row[12..]);
+        Assert.Equal([(long)VectorGrade.Idle, (long)VectorGrade.Woken, 3200, ExitRatio.Unknown], row[18..]);
 
         // Now both vectors, and the vCPUs never halt.
-        Add(row, [900, 300, 330, 0, 0, 0, 0, 0, 0, 0, 100, 200]);
+        Add(row, [900, 300, 330, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100, 200, 800, 200]);
         grader.Grade(row);
-        Assert.Equal([(long)VectorGrade.Injected, (long)VectorGrade.Injected, 1220 * 1000 / 400, ExitRatio.Unknown], row[12..]);
+        Assert.Equal([(long)VectorGrade.Injected, (long)VectorGrade.Injected, 1220 * 1000 / 400, ExitRatio.Unknown], row[18..]);
     }
 
     [Fact]
     public void A_KVM_without_a_statistic_is_said_so()
     {
         var schema = SchemaOf(vcpus: 1, vectors: 1);
-        schema.Series.RemoveAt(2);
+        schema.Series.RemoveAt(2);   // irq_injections
         var grader = new VmGrader(schema, null, new ExitRatio());
         var row = new long[schema.Series.Count];
         grader.Grade(row);
-        row[4] += 10;
+        row[6] += 10;
         grader.Grade(row);
-        Assert.Equal((long)VectorGrade.UnknownStatistics, row[5]);
+        Assert.Equal((long)VectorGrade.UnknownStatistics, row[9]);
     }
 
     [Fact]
@@ -78,6 +78,8 @@ public sealed class VmGraderTests
             schema.Series.AddRange(Statistics.Select(name => new Series { Key = $"kvm.vcpu.{vcpu}.{name}" }));
         foreach (var vector in Enumerable.Range(0, vectors))
             schema.Series.Add(new Series { Key = $"vfio.0000:01:10.0.msix.{vector}" });
+        schema.Series.Add(new Series { Key = "process.cpu_guest_ns" });
+        schema.Series.Add(new Series { Key = "process.cpu_host_ns" });
         return schema;
     }
 
