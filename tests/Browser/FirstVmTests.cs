@@ -46,10 +46,14 @@ public sealed class FirstVmTests(BrowserFixture browser)
         await page.GetByTestId("tab-graphs").ClickAsync();
         await PositiveAsync(page.GetByTestId("interrupts-per-second"));
         await PositiveAsync(page.GetByTestId("exits-per-second"));
-        await page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(BrowserFixture.Pictures, "vm.png") });
         await page.GetByTestId("all-statistics").Locator("summary").ClickAsync();
         await RisesAsync(page, "kvm.vcpu.0.exits");
         await RisesAsync(page, ".msix.1");
+        await Assertions.Expect(page.GetByTestId("grade-verdict")).ToContainTextAsync("xit", new LocatorAssertionsToContainTextOptions { Timeout = 60_000 });
+        await page.GetByTestId("grades").ScreenshotAsync(new LocatorScreenshotOptions { Path = Path.Combine(BrowserFixture.Pictures, "grades.png") });
+        await page.Locator("[data-minutes='1']").ClickAsync();
+        await page.EvaluateAsync("scrollTo(0, 0)");
+        await page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(BrowserFixture.Pictures, "vm.png") });
     }
 
     // A row of the table under the graphs: name, value, rate.

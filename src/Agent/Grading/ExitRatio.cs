@@ -10,7 +10,7 @@ internal sealed class ExitRatio
     public const long Unknown = -1;
 
     private const int Seconds = 10;
-    // So many seconds without a device interrupt make a figure of the guest at rest; the newest count most.
+    // So many seconds at rest make a figure; the newest count most.
     private const int RestSeconds = 3;
     private const double Newest = 0.1;
     private readonly long[] _exits = new long[Seconds];
@@ -25,7 +25,7 @@ internal sealed class ExitRatio
 
     /// <summary>
     /// (exits under load − exits at rest) per 1,000 device interrupts; <see cref="Unknown"/> without an interrupt, or while the guest has not been seen at rest for three
-    /// seconds. Not below 0: a guest under load may spend fewer exits on its own halts than one at rest.
+    /// seconds, in which no device interrupted and its vCPUs were halted most of the time (a guest that boots is not at rest). Not below 0: a guest under load may spend fewer exits on its own halts than one at rest.
     /// </summary>
     public long Marginal => Interrupts > 0 && _atRest >= RestSeconds ? (long)(Math.Max(0, Exits - _rest * _known) * 1000 / Interrupts) : Unknown;
 
@@ -34,12 +34,15 @@ internal sealed class ExitRatio
     private long Interrupts => Sum(_interrupts);
 
     /// <summary>Adds a second.</summary>
-    public void Add(long exits, long interrupts)
+    /// <param name="exits">All exits.</param>
+    /// <param name="interrupts">Device interrupts.</param>
+    /// <param name="halted">The vCPUs were halted most of the time.</param>
+    public void Add(long exits, long interrupts, bool halted)
     {
         (_exits[_next], _interrupts[_next]) = (exits, interrupts);
         _next = (_next + 1) % Seconds;
         _known = Math.Min(_known + 1, Seconds);
-        if (interrupts > 0)
+        if (interrupts > 0 || !halted)
             return;
         _rest = _atRest == 0 ? exits : _atRest < RestSeconds ? (_rest * _atRest + exits) / (_atRest + 1) : _rest + (exits - _rest) * Newest;
         _atRest = Math.Min(_atRest + 1, RestSeconds);

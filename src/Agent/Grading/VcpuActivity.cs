@@ -10,4 +10,8 @@ namespace Exitless.Agent.Grading;
 /// <param name="Wakeups"><c>halt_wakeup</c> and <c>halt_successful_poll</c>: halts that an event ended.</param>
 /// <param name="HaltedNanoseconds"><c>halt_wait_ns</c> and <c>halt_poll_success_ns</c>: how long vCPUs were halted before an event ended it.</param>
 /// <param name="RunningNanoseconds">CPU time of the VM's process, in guest mode and out of it.</param>
-internal readonly record struct VcpuActivity(long Exits, long InterruptExits, long Injections, long Wakeups, long HaltedNanoseconds, long RunningNanoseconds);
+internal readonly record struct VcpuActivity(long Exits, long InterruptExits, long Injections, long Wakeups, long HaltedNanoseconds, long RunningNanoseconds)
+{
+    /// <summary>The vCPUs were halted at least as long as they ran.</summary>
+    public bool HaltedMost => HaltedNanoseconds > 0 && HaltedNanoseconds >= RunningNanoseconds;
+}

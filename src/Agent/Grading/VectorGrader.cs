@@ -31,6 +31,6 @@ internal static class VectorGrader
         if (activity.Injections * 2 < allHost)
             return activity.InterruptExits * 2 >= allHost ? VectorGrade.UnknownCause : VectorGrade.Assisted;
         // Timers end halts too. So there must be halts enough for the interrupts, and the vCPUs must have been halted most of the time.
-        return activity.Wakeups * 2 >= allHost && activity.HaltedNanoseconds >= activity.RunningNanoseconds ? VectorGrade.Woken : VectorGrade.Injected;
+        return activity.Wakeups * 2 >= allHost && activity.HaltedMost ? VectorGrade.Woken : VectorGrade.Injected;
     }
 }

@@ -50,7 +50,7 @@ internal sealed class VmGrader
             interrupts += Risen(row, vector);
         var activity = new VcpuActivity(Risen(row, _exits), Risen(row, _interruptExits), Risen(row, _injections), Risen(row, _wakeups), Risen(row, _halted), Risen(row, _running));
         if (!_first)
-            _ratio.Add(activity.Exits, interrupts);
+            _ratio.Add(activity.Exits, interrupts, activity.HaltedMost);
         var at = _columns;
         foreach (var vector in _vectors)
             row[at++] = _first ? (long)VectorGrade.Idle : (long)VectorGrader.Grade(Risen(row, vector), null, interrupts, _complete ? activity : null, _bypass);

@@ -61,13 +61,15 @@ public sealed class VmGraderTests
     {
         var ratio = new ExitRatio();
         for (var second = 0; second < 20; second++)
-            ratio.Add(50, 0);
+            ratio.Add(5000, 0, halted: false);   // it boots
+        for (var second = 0; second < 20; second++)
+            ratio.Add(50, 0, halted: true);
         Assert.Equal((ExitRatio.Unknown, ExitRatio.Unknown), (ratio.Total, ratio.Marginal));
         for (var second = 0; second < 10; second++)
-            ratio.Add(250, 100);
+            ratio.Add(250, 100, halted: true);
         Assert.Equal((2500, 2000), (ratio.Total, ratio.Marginal));
         for (var second = 0; second < 10; second++)
-            ratio.Add(10, 100);
+            ratio.Add(10, 100, halted: false);
         Assert.Equal((100, 0), (ratio.Total, ratio.Marginal));
     }
 

@@ -19,9 +19,9 @@ export class Figures {
     };
     this.root = element("div", { class: "figures" },
       figure("exits-per-second", "Exits / s", "KVM's statistic “exits”, summed over the vCPUs"),
-      figure("interrupts-per-second", "Device interrupts / s", "Interrupts of the VM's assigned devices, as the host counts them"),
+      figure("interrupts-per-second", "Interrupts / s", "Interrupts of the VM's assigned devices, as the host counts them"),
       figure("exits-per-interrupt", "Exits / interrupt", "Over the last 10 s. All exits count here, whatever caused them"),
-      figure("marginal-exits", "Marginal exits / interrupt", "Over the last 10 s: exits under load less exits at rest, for each device interrupt. Known once the guest has been at rest for 3 s"),
+      figure("marginal-exits", "Marginal exits", "Over the last 10 s: exits under load less exits at rest, for each device interrupt. Known once the guest has been at rest, halted, for 3 s"),
       figure("cpu-guest", "CPU in guest", "Time in guest mode, per cent of one CPU"),
       figure("cpu-host", "CPU on host", "Time of the VM's process outside guest mode, per cent of one CPU"),
       figure("resident-memory", "Resident memory", "RSS of the VM's process, guest memory included"));
