@@ -10,14 +10,13 @@ namespace Exitless.Vmm;
 internal static class ConfigChecks
 {
     public const int MaxVcpus = 64;
-    private const long LargePage = 2 << 20;
 
     /// <summary>Checks what needs no descriptor.</summary>
     /// <exception cref="VmmProblemException">vcpus-unsupported, topology-mismatch, memory-not-aligned, too-many-devices, device-twice; see <see cref="VirtioDevices.Check"/>.</exception>
     public static void Check(VmConfig config)
     {
         CheckVcpus(config);
-        CheckMemory(config);
+        MemoryChecks.Check(config);
         VirtioDevices.Check(config);
         CheckDevices(config);
     }
@@ -46,15 +45,6 @@ internal static class ConfigChecks
         {
             throw new VmmProblemException("topology-mismatch", "The VM's topology does not have as many vCPUs as the VM.",
                 $"{t.Sockets} sockets of {t.Cores} cores of {t.Threads} threads were asked for, and {config.Vcpus} vCPUs.", "Choose counts from 1 on whose product is the number of vCPUs.", "topology");
-        }
-    }
-
-    private static void CheckMemory(VmConfig config)
-    {
-        if (config.MemoryBytes <= 0 || config.MemoryBytes % LargePage != 0)
-        {
-            throw new VmmProblemException("memory-not-aligned", "The VM's memory is not made of whole 2 MiB pages.", $"{config.MemoryBytes:#,0} bytes were asked for.",
-                $"Choose {Math.Max(1, (config.MemoryBytes + LargePage - 1) / LargePage) * 2:#,0} MiB.", "memoryBytes");
         }
     }
 

@@ -13,6 +13,9 @@ internal sealed class Machine : IMachine
     private readonly Action _ended;
     private readonly List<VcpuThread> _threads = [];
     private readonly VcpuGate _gate;
+    private readonly RestartLimit _limit = new(TimeProvider.System);
+    private VmRestart? _lastRestart;
+    private bool _paused;
     private int _running;
     private bool _allLeft;
 
@@ -20,10 +23,14 @@ internal sealed class Machine : IMachine
     {
         _parts = parts;
         _ended = ended;
-        _gate = new VcpuGate(parts.Vcpus.Count, parts.End, KickAll, () => { });
+        _gate = new VcpuGate(parts.Vcpus.Count, parts.End, KickAll, Restart);
     }
 
     public (VmEndReason Reason, string Text)? Outcome => Volatile.Read(ref _allLeft) ? _parts.End.First : null;
+
+    public VmRestart? LastRestart => Volatile.Read(ref _lastRestart);
+
+    public bool IsPaused => _paused;
 
     public SafeFileHandle VmStatistics => _parts.VmStatistics;
 
@@ -52,6 +59,24 @@ internal sealed class Machine : IMachine
 
     public IMachineDevices Devices => _parts.Devices;
 
+    public void Pause()
+    {
+        _gate.Hold();
+        KickAll();
+        _gate.WaitUntilAllAreHere();
+        _paused = true;
+    }
+
+    public void Resume()
+    {
+        if (!_paused)
+            return;
+        _paused = false;
+        foreach (var vcpu in _parts.Vcpus)
+            vcpu.TellPaused();
+        _gate.Open();
+    }
+
     public bool TryWriteConsole(ReadOnlySpan<byte> data) => _parts.Serial.TryReceive(data);
 
     public List<DeviceVectors> TakeVectors() => _parts.Devices.Set.TakeVectors();
@@ -62,6 +87,30 @@ internal sealed class Machine : IMachine
         foreach (var thread in _threads)
             thread.Join();
         _parts.Dispose();
+    }
+
+    /// <summary>Called by a vCPU's thread, while the others wait.</summary>
+    private void Restart()
+    {
+        var (reason, text) = _parts.End.Restart!.Value;
+        if (!_limit.Allow())
+        {
+            _parts.End.AskForGood(reason, $"{text} It did so {RestartLimit.MostQuick + 1} times, each within {RestartLimit.Quick.TotalSeconds:0} s of its start.");
+            return;
+        }
+        try
+        {
+            _parts.Restart!.Run();
+        }
+        catch (Exception e)
+        {
+            // Without all of its parts as they were the guest cannot go on; that must be said, and not end the process.
+            _parts.End.AskForGood(VmEndReason.Error, $"The guest could not be started again: {e.Message}");
+            return;
+        }
+        _limit.Started();
+        Volatile.Write(ref _lastRestart, new VmRestart((_lastRestart?.Count ?? 0) + 1, reason, text, TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds()));
+        _ended();
     }
 
     private void VcpuLeft()
@@ -95,6 +144,9 @@ internal sealed class MachineParts : IDisposable
     public required EventFd PowerButton { get; init; }
 
     public required IReadOnlyList<Kvm.KvmVcpu> Vcpus { get; init; }
+
+    /// <summary>Starts the guest again; null for a machine that ends when its guest resets.</summary>
+    public required GuestRestart? Restart { get; init; }
 
     public required IReadOnlyList<int> VcpuCpus { get; init; }
 

@@ -21,7 +21,8 @@ internal static class MachineBuilder
     {
         ConfigChecks.Check(config);
         var topology = ConfigChecks.Topology(config);
-        var kernel = BzImage.Read(descriptors.Kernel);
+        MemoryChecks.CheckHost(config, HostRoot.Machine);
+        var kernel = GuestKernel.Read(descriptors.Kernel);
         var plan = BootPlan.Make(kernel, descriptors.Initrd is null ? null : new BootFile(descriptors.Initrd, "initrd").Length(), config.CommandLine, (ulong)config.MemoryBytes);
         var kvm = new KvmSystem(descriptors.Kvm);
         kvm.CheckVcpus(topology);
@@ -44,8 +45,11 @@ internal static class MachineBuilder
                 throw;
             }
             descriptors.Kvm.Dispose();
-            descriptors.Kernel.Dispose();
-            descriptors.Initrd?.Dispose();
+            if (config.OnReset != VmOnReset.Restart)
+            {
+                descriptors.Kernel.Dispose();
+                descriptors.Initrd?.Dispose();
+            }
             return machine;
         }
         catch
@@ -56,7 +60,7 @@ internal static class MachineBuilder
     }
 
     private static MachineParts Build(
-        VmConfig config, VmmDescriptors descriptors, ConsoleRing console, Action happened, BzImage kernel, BootPlan plan, KvmSystem kvm, KvmCpuidEntry[] cpuid, CpuTopology topology, ulong addressEnd, DisposeStack owned)
+        VmConfig config, VmmDescriptors descriptors, ConsoleRing console, Action happened, GuestKernel kernel, BootPlan plan, KvmSystem kvm, KvmCpuidEntry[] cpuid, CpuTopology topology, ulong addressEnd, DisposeStack owned)
     {
         var virtio = VirtioDevices.Open(config, descriptors, owned);
         var vm = owned.Push(kvm.CreateVm());
@@ -65,7 +69,8 @@ internal static class MachineBuilder
         vm.CreateIrqchip();
         if (kvm.CheckExtension(KvmCapabilities.X2ApicApi) > 0)
             vm.UseX2ApicIds();
-        var memory = owned.Push(new GuestMemory((ulong)config.MemoryBytes));
+        var nodes = GuestNodes.Of(config.Memory, HostRoot.Machine);
+        var memory = owned.Push(new GuestMemory((ulong)config.MemoryBytes, config.Memory, nodes));
         var slots = new MemorySlotNumbers(memory.AddTo(vm));
 
         var routes = new GsiRoutes(vm, virtio.VectorCount);
@@ -75,11 +80,16 @@ internal static class MachineBuilder
         var mmio64 = devices.Launch(config, descriptors.OfDevices(config), addressEnd);
         virtio.Attach(bus, vm, routes, memory, owned);
 
-        var end = new GuestEnd();
+        var restarts = config.OnReset == VmOnReset.Restart;
+        var end = new GuestEnd(restarts);
         var serial = new SerialPort(console, owned.Push(Interrupt(vm, Dsdt.SerialGsi)));
         var powerButton = owned.Push(Interrupt(vm, Dsdt.EventGsi));
-        var entry = LinuxLoader.Load(memory, kernel, descriptors, plan, new AcpiTables(topology, mmio64));
-        var vcpus = Vcpus(vm, topology, kvm, cpuid, entry, owned);
+        var acpi = new AcpiTables(topology, mmio64, nodes);
+        void Load() => LinuxLoader.Load(memory, kernel, descriptors, plan, acpi);
+        Load();
+        var vcpus = Vcpus(vm, topology, kvm, cpuid, kernel, owned);
+        if (restarts)
+            KeepFiles(descriptors, owned);
         return new MachineParts
         {
             Owned = owned,
@@ -89,6 +99,7 @@ internal static class MachineBuilder
             Serial = serial,
             PowerButton = powerButton,
             Vcpus = vcpus,
+            Restart = restarts ? new GuestRestart(kvm, vm, vcpus, bus, serial, Load) : null,
             VcpuCpus = config.VcpuCpus,
             VmStatistics = owned.Push(vm.OpenStatistics()),
             VcpuStatistics = [.. vcpus.Select(v => owned.Push(v.OpenStatistics()))],
@@ -96,7 +107,7 @@ internal static class MachineBuilder
         };
     }
 
-    private static List<KvmVcpu> Vcpus(KvmVm vm, CpuTopology topology, KvmSystem kvm, KvmCpuidEntry[] cpuid, ulong entry, DisposeStack owned)
+    private static List<KvmVcpu> Vcpus(KvmVm vm, CpuTopology topology, KvmSystem kvm, KvmCpuidEntry[] cpuid, GuestKernel kernel, DisposeStack owned)
     {
         var tscDeadline = kvm.CheckExtension(KvmCapabilities.TscDeadlineTimer) > 0;
         // KVM's number of a vCPU is its APIC id.
@@ -108,7 +119,7 @@ internal static class MachineBuilder
             vcpu.SetMsrs(BootMsrs.All);
             // The others wait for the INIT and start-up IPIs that the first one sends.
             if (i == 0)
-                LongMode.Enter(vcpu, entry);
+                kernel.Enter(vcpu);
             vcpus.Add(vcpu);
         }
         return vcpus;
@@ -122,9 +133,18 @@ internal static class MachineBuilder
         ports.Add(BarPlacement.FirstPort, BarPlacement.Ports, new PciIoWindow(bus));
         ports.Add(HotplugController.Port, HotplugController.Ports, hotplug);
         ports.Add(AcpiSleep.ControlPort, 2, new AcpiSleep(end));
+        ports.Add(PanicPort.Port, 1, new PanicPort(end));
         ports.Add(KeyboardController.Port, 1, new KeyboardController(end));
         ports.Add(Cmos.Port, 2, new Cmos());
         return ports;
+    }
+
+    /// <summary>A guest that starts again is loaded from the same files.</summary>
+    private static void KeepFiles(VmmDescriptors descriptors, DisposeStack owned)
+    {
+        owned.Push(descriptors.Kernel);
+        if (descriptors.Initrd is { } initrd)
+            owned.Push(initrd);
     }
 
     private static EventFd Interrupt(KvmVm vm, int gsi)

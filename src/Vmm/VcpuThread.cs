@@ -108,6 +108,8 @@ internal sealed class VcpuThread
         {
             while (!_gate.Closed)
                 RunOnce();
+            if (_end.First is null)
+                Settle();
         }
         catch (Exception e)
         {
@@ -145,6 +147,31 @@ internal sealed class VcpuThread
                 Fail(error);
             return;
         }
+        Answer();
+    }
+
+    /// <summary>Lets KVM take the answer to the last exit in, without running the guest: otherwise it would do so after the registers have been put back.</summary>
+    private void Settle()
+    {
+        // An access may come in several parts; one instruction has few.
+        for (var parts = 0; parts < 64; parts++)
+        {
+            _vcpu.Page.ImmediateExit = true;
+            var error = _vcpu.Run();
+            if (error != 0)
+            {
+                if (error is not (Errno.Interrupted or Errno.Again))
+                    Fail(error);
+                break;
+            }
+            Answer();
+        }
+        _vcpu.Page.ImmediateExit = false;
+        CurrentThread.TakeSignal(KickSignal);
+    }
+
+    private void Answer()
+    {
         var page = _vcpu.Page;
         switch (page.Exit)
         {

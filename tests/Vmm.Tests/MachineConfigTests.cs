@@ -53,6 +53,35 @@ public sealed class MachineConfigTests
     }
 
     [Fact]
+    public void Nodes_that_make_up_the_vm_are_taken() => ConfigChecks.Check(Good with
+    {
+        Vcpus = 3,
+        Memory = new VmMemory { PageBytes = 2 << 20, Nodes = [new VmMemoryNode { Bytes = 40 << 20, Vcpus = [0, 2] }, new VmMemoryNode { Bytes = 24 << 20, HostNode = 1, Vcpus = [1] }] },
+    });
+
+    [Theory]
+    [InlineData(40, 20, "0,1", "2", "62,914,560 bytes together")]
+    [InlineData(40, 24, "0,1", "", "vCPU 2 is in no node")]
+    [InlineData(40, 24, "0,1,2", "2", "vCPU 2 is named twice")]
+    [InlineData(40, 24, "0,1", "2,3", "vCPU 3; the VM has 3")]
+    [InlineData(64, 0, "0,1,2", "", "Node 1 has 0 bytes")]
+    [InlineData(63, 1, "0,1,2", "", "whole pages of 2 MiB")]
+    public void Nodes_that_do_not_make_up_the_vm_are_refused(int first, int second, string firstVcpus, string secondVcpus, string says)
+    {
+        var memory = new VmMemory { Nodes = [Node(first, firstVcpus), Node(second, secondVcpus)] };
+        AssertProblem(Good with { Vcpus = 3, Memory = memory }, "memory-nodes-mismatch", "memory.nodes", says);
+
+        static VmMemoryNode Node(int mebibytes, string vcpus) => new() { Bytes = (long)mebibytes << 20, Vcpus = [.. vcpus.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse)] };
+    }
+
+    [Fact]
+    public void Pages_of_odd_size_are_refused() => AssertProblem(Good with { Memory = new VmMemory { PageBytes = 4096 } }, "page-size-unsupported", "memory.pageBytes", "4,096");
+
+    [Fact]
+    public void Memory_of_1_GiB_pages_is_whole_ones() =>
+        Assert.Contains("1,024 MiB", AssertProblem(Good with { Memory = new VmMemory { PageBytes = 1 << 30 } }, "memory-not-aligned", "memoryBytes", "67,108,864").Remedy, StringComparison.Ordinal);
+
+    [Fact]
     public void More_devices_than_slots_are_refused() =>
         AssertProblem(Good with { Devices = [.. Enumerable.Range(0, 32).Select(i => new VfioDeviceConfig($"0000:01:{i:x2}.0", i))] }, "too-many-devices", "devices", "31 fit");
 

@@ -3,6 +3,7 @@ using System.Text;
 using Exitless.Linux;
 using Exitless.Vmm.Control;
 using Exitless.Vmm.Kvm;
+using Exitless.Vmm.Tests.Boot;
 
 namespace Exitless.Vmm.Tests;
 
@@ -65,7 +66,7 @@ public sealed class TinyGuestTests : IAsyncLifetime
     {
         var groups = topology?.Split(',').Select(int.Parse).ToArray();
         var config = TinyKernel.Config() with { Vcpus = vcpus, Topology = groups is null ? null : new VmTopology(groups[0], groups[1], groups[2]) };
-        var (output, end) = await RunAsync(TinyKernel.StartOthers(vcpus - 1), config);
+        var (output, end) = await RunAsync(TinyKernel.StartOthers(vcpus - 1, TinyKernel.PowerOff), config);
         Assert.Equal(VmEndReason.PowerOff, end.Reason);
         var expected = apicIds ?? BitConverter.ToString([.. Enumerable.Range(1, vcpus - 1).Select(i => (byte)i)]);
         Assert.Equal(expected, BitConverter.ToString([.. Encoding.Latin1.GetBytes(output).Order()]));
@@ -94,9 +95,10 @@ public sealed class TinyGuestTests : IAsyncLifetime
     [InlineData("port 0xCF9", VmEndReason.Reset)]
     [InlineData("keyboard controller", VmEndReason.Reset)]
     [InlineData("triple fault", VmEndReason.TripleFault)]
+    [InlineData("panicked", VmEndReason.GuestPanic)]
     public async Task Each_way_to_end_is_told_apart(string way, VmEndReason reason)
     {
-        var (_, end) = await RunAsync(way switch { "port 0xCF9" => TinyKernel.Reset.ToArray(), "triple fault" => TinyKernel.TripleFault.ToArray(), _ => TinyKernel.KeyboardReset.ToArray() });
+        var (_, end) = await RunAsync(way switch { "port 0xCF9" => TinyKernel.Reset.ToArray(), "triple fault" => TinyKernel.TripleFault.ToArray(), "panicked" => TinyKernel.Panic.ToArray(), _ => TinyKernel.KeyboardReset.ToArray() });
         Assert.Equal(reason, end.Reason);
         Assert.Contains(way, end.Text, StringComparison.Ordinal);
     }
@@ -138,6 +140,83 @@ public sealed class TinyGuestTests : IAsyncLifetime
         vcpu.Read(values);
         // Not io_exits: a paravirtual KVM, as some build machines have, does not count those apart.
         Assert.InRange(values[vcpu.Items.Single(i => i.Name == "exits").Index], 1000, 100_000);
+    }
+
+    [Fact]
+    public async Task A_guest_starts_again_in_the_same_process_on_a_reset()
+    {
+        await using var client = await LaunchAsync(TinyKernel.ResetUntil(3), TinyKernel.Config() with { OnReset = VmOnReset.Restart });
+        var events = new List<VmmEvent>();
+        await foreach (var e in client.EventsAsync(Cancel))
+            events.Add(e);
+        Assert.Equal("aaa", string.Concat(events.OfType<VmmConsoleOutput>().Select(o => Encoding.Latin1.GetString(o.Data.Span))));
+        Assert.Equal(VmEndReason.PowerOff, Assert.IsType<VmmEnded>(events[^1]).End.Reason);
+        var last = events.OfType<VmmRestarted>().Last().Restart;
+        Assert.Equal((2, VmEndReason.Reset), (last.Count, last.Reason));
+    }
+
+    [Fact]
+    public async Task All_vcpus_start_again_as_they_did_at_first()
+    {
+        var config = TinyKernel.Config() with { Vcpus = 4, OnReset = VmOnReset.Restart };
+        var (output, end) = await RunAsync(TinyKernel.StartOthers(3, TinyKernel.ResetUntil(3)), config);
+        Assert.Equal(VmEndReason.PowerOff, end.Reason);
+        Assert.Equal("\u0001\u0001\u0001\u0002\u0002\u0002\u0003\u0003\u0003aaa", string.Concat(output.Order()));
+    }
+
+    [Theory]
+    [InlineData(true, VmEndReason.Reset, "port 0xCF9")]
+    [InlineData(false, VmEndReason.GuestPanic, "panicked")]
+    public async Task A_guest_that_resets_again_and_again_is_ended(bool reset, VmEndReason reason, string says)
+    {
+        var (_, end) = await RunAsync((reset ? TinyKernel.Reset : TinyKernel.Panic).ToArray(), TinyKernel.Config() with { OnReset = VmOnReset.Restart });
+        Assert.Equal(reason, end.Reason);
+        Assert.Contains(says, end.Text, StringComparison.Ordinal);
+        Assert.Contains($"{RestartLimit.MostQuick + 1} times", end.Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_paused_guest_stands_still_and_goes_on_where_it_was()
+    {
+        // out 0x80, al; jmp
+        await using var client = await LaunchAsync([0xe6, 0x80, 0xeb, 0xfc], TinyKernel.Config() with { Vcpus = 2 });
+        using var statistics = await client.TakeStatisticsAsync(Cancel);
+        var vcpu = KvmStatistics.Open(statistics.Vcpus[0]);
+        var index = vcpu.Items.Single(i => i.Name == "exits").Index;
+        for (var round = 0; round < 3; round++)
+        {
+            await client.PauseAsync(Cancel);
+            await client.PauseAsync(Cancel);
+            var still = Exits();
+            await Task.Delay(100, Cancel);
+            Assert.Equal(still, Exits());
+            await client.ResumeAsync(Cancel);
+            await client.ResumeAsync(Cancel);
+            while (Exits() < still + 1000)
+                await Task.Delay(1, Cancel);
+        }
+        await client.PauseAsync(Cancel);
+        await client.EndAsync(Cancel);
+        await _server.WaitAsync(Limit, TimeProvider.System, Cancel);
+
+        long Exits()
+        {
+            var values = new long[vcpu.ValueCount];
+            vcpu.Read(values);
+            return values[index];
+        }
+    }
+
+    [Fact]
+    public async Task A_kernel_with_the_entry_of_pvh_finds_its_command_line()
+    {
+        // 32-bit code: mov edx, 0x3f8; mov ecx, [ebx+24]; each byte there to the port.
+        byte[] code = [0xba, 0xf8, 0x03, 0, 0, 0x8b, 0x4b, 0x18, 0x8a, 0x01, 0x84, 0xc0, 0x74, 0x04, 0xee, 0x41, 0xeb, 0xf6, .. TinyKernel.PowerOff];
+        using var descriptors = new VmmDescriptors { Kvm = TinyKernel.OpenKvm(), Kernel = TinyKernel.File(new ElfFile { Code = code }.ToArray()) };
+        await using var client = await VmmClient.ConnectAsync(SocketPath, Cancel);
+        await client.LaunchAsync(TinyKernel.Config("console=ttyS0 pvh"), descriptors, Cancel);
+        var (output, end) = await ReadAsync(client);
+        Assert.Equal(("console=ttyS0 pvh", VmEndReason.PowerOff), (output, end.Reason));
     }
 
     [Fact]
@@ -188,6 +267,11 @@ public sealed class TinyGuestTests : IAsyncLifetime
     private async Task<(string Output, VmEnd End)> RunAsync(byte[] code, VmConfig config)
     {
         await using var client = await LaunchAsync(code, config);
+        return await ReadAsync(client);
+    }
+
+    private async Task<(string Output, VmEnd End)> ReadAsync(VmmClient client)
+    {
         var output = new StringBuilder();
         await foreach (var e in client.EventsAsync(Cancel))
         {

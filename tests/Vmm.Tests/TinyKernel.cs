@@ -38,16 +38,29 @@ internal static class TinyKernel
         0xee, 0xc1, 0xe8, 8, 0xee, 0xc1, 0xe8, 8, 0xee, 0xc1, 0xe8, 8, 0xee,
     ];
 
-    /// <summary>Starts all other vCPUs by INIT and start-up IPI, has each of them print its APIC id as one byte from real mode, waits for all and switches off.</summary>
-    public static byte[] StartOthers(int others) =>
+    /// <summary>mov edx, 0x505; mov al, 1; out dx, al; hlt.</summary>
+    public static ReadOnlySpan<byte> Panic => [0xba, 0x05, 0x05, 0, 0, 0xb0, 1, 0xee, 0xf4, 0xeb, 0xfd];
+
+    /// <summary>Prints an a, counts in memory how often it did so, and resets the machine until it is <paramref name="starts"/> times; then it switches off.</summary>
+    public static byte[] ResetUntil(byte starts) =>
     [
-        // lea rsi, [rip+54]; mov edi, 0x8000; mov ecx, 25; rep movsb: the code below to where the start-up vector 8 points.
-        0x48, 0x8d, 0x35, 54, 0, 0, 0, 0xbf, 0, 0x80, 0, 0, 0xb9, 25, 0, 0, 0, 0xf3, 0xa4,
+        // mov edx, 0x3f8; mov al, 'a'; out dx, al; inc word [0x8200]; cmp word [0x8200], starts; jae
+        0xba, 0xf8, 0x03, 0, 0, 0xb0, (byte)'a', 0xee, 0x66, 0xff, 0x04, 0x25, 0, 0x82, 0, 0, 0x66, 0x81, 0x3c, 0x25, 0, 0x82, 0, 0, starts, 0, 0x73, (byte)Reset.Length,
+        .. Reset, .. PowerOff,
+    ];
+
+    /// <summary>Starts all other vCPUs by INIT and start-up IPI, has each of them print its APIC id as one byte from real mode, waits for all, and goes on.</summary>
+    public static byte[] StartOthers(int others, ReadOnlySpan<byte> then) =>
+    [
+        // mov word [0x8100], 0
+        0x66, 0xc7, 0x04, 0x25, 0, 0x81, 0, 0, 0, 0,
+        // lea rsi, [rip+...]; mov edi, 0x8000; mov ecx, 25; rep movsb: the code below to where the start-up vector 8 points.
+        0x48, 0x8d, 0x35, (byte)(43 + then.Length), 0, 0, 0, 0xbf, 0, 0x80, 0, 0, 0xb9, 25, 0, 0, 0, 0xf3, 0xa4,
         // mov ebx, 0xfee00300; mov dword [rbx], INIT to all others; mov dword [rbx], start-up 8 to all others.
         0xbb, 0, 0x03, 0xe0, 0xfe, 0xc7, 0x03, 0, 0x45, 0x0c, 0, 0xc7, 0x03, 0x08, 0x46, 0x0c, 0,
         // pause; cmp word [0x8100], others; jne
         0xf3, 0x90, 0x66, 0x81, 0x3c, 0x25, 0, 0x81, 0, 0, (byte)others, 0, 0x75, 0xf2,
-        .. PowerOff,
+        .. then,
         // Real mode: mov eax, 1; cpuid; shr ebx, 24; mov al, bl; mov dx, 0x3f8; out dx, al; lock inc word [0x8100]; hlt.
         0x66, 0xb8, 1, 0, 0, 0, 0x0f, 0xa2, 0x66, 0xc1, 0xeb, 24, 0x88, 0xd8, 0xba, 0xf8, 0x03, 0xee, 0xf0, 0xff, 0x06, 0, 0x81, 0xf4, 0xf4,
     ];

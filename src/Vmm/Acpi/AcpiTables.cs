@@ -15,14 +15,17 @@ internal sealed class AcpiTables
     /// <summary>Makes the tables.</summary>
     /// <param name="topology">The vCPUs and their APIC ids.</param>
     /// <param name="mmio64">The window for BARs above 4 GiB; null for none.</param>
+    /// <param name="nodes">The guest's NUMA nodes; it is told of them if they are two or more.</param>
     /// <exception cref="VmmProblemException">too-many-vcpus: the tables outgrow their area.</exception>
-    public AcpiTables(CpuTopology topology, (ulong Start, ulong End)? mmio64)
+    public AcpiTables(CpuTopology topology, (ulong Start, ulong End)? mmio64, GuestNodes? nodes = null)
     {
         _image.AddRange(new byte[64]);
         var dsdt = Add("DSDT", 2, Dsdt.Body(mmio64));
-        ulong[] tables = [Add("FACP", 6, Fadt(dsdt)), Add("APIC", 5, Madt(topology)), Add("MCFG", 1, Mcfg())];
-        var pointers = new byte[tables.Length * 8];
-        for (var i = 0; i < tables.Length; i++)
+        List<ulong> tables = [Add("FACP", 6, Fadt(dsdt)), Add("APIC", 5, Madt(topology)), Add("MCFG", 1, Mcfg())];
+        if (nodes?.Nodes.Count > 1)
+            tables.AddRange([Add("SRAT", 3, NumaTables.Srat(topology, nodes)), Add("SLIT", 1, NumaTables.Slit(nodes))]);
+        var pointers = new byte[tables.Count * 8];
+        for (var i = 0; i < tables.Count; i++)
             BinaryPrimitives.WriteUInt64LittleEndian(pointers.AsSpan(i * 8), tables[i]);
         var xsdt = Add("XSDT", 1, pointers);
         Image = [.. _image];

@@ -1,9 +1,10 @@
+using Exitless.Vmm.Devices;
 using Exitless.Vmm.Memory;
 using Exitless.Vmm.Pci;
 
 namespace Exitless.Vmm.Acpi;
 
-/// <summary>The differentiated system description: PCI host bridge with its slots and pins, serial port, power button, and how to switch off.</summary>
+/// <summary>The differentiated system description: PCI host bridge with its slots and pins, serial port, panic port, power button, and how to switch off.</summary>
 internal static class Dsdt
 {
     /// <summary>The SLP_TYP value of S5, written to the sleep control register.</summary>
@@ -36,6 +37,9 @@ internal static class Dsdt
                 Aml.Device("COM1",
                     Aml.Name("_HID", Aml.EisaId("PNP0501")), Aml.Name("_UID", Aml.Integer(0)),
                     Aml.Name("_CRS", Aml.Resources(AcpiResource.Ports(SerialPort, 8), AcpiResource.EdgeInterrupt(SerialGsi)))),
+                Aml.Device("PEVT",
+                    Aml.Name("_HID", Aml.Text("QEMU0001")), Aml.Name("_UID", Aml.Integer(0)),
+                    Aml.Name("_CRS", Aml.Resources(AcpiResource.Ports(PanicPort.Port, 1)))),
                 Aml.Device("PWRB", Aml.Name("_HID", Aml.EisaId("PNP0C0C")), Aml.Name("_UID", Aml.Integer(0))),
                 Aml.Device("GED_",
                     Aml.Name("_HID", Aml.Text("ACPI0013")), Aml.Name("_UID", Aml.Integer(0)),

@@ -42,6 +42,24 @@ internal sealed class BootFile(SafeFileHandle file, string role)
         }
     }
 
+    /// <summary>Fills a buffer from an offset.</summary>
+    /// <exception cref="VmmProblemException">kernel-unreadable, initrd-unreadable, kernel-truncated, initrd-truncated: the file became shorter since its length was taken.</exception>
+    public void ReadAt(Span<byte> buffer, long offset)
+    {
+        try
+        {
+            Files.ReadExactlyAt(file, buffer, offset);
+        }
+        catch (EndOfStreamException e)
+        {
+            throw Truncated(e, offset + buffer.Length);
+        }
+        catch (LinuxException e)
+        {
+            throw Unreadable(e);
+        }
+    }
+
     /// <summary>Reads a part of the file straight into guest memory.</summary>
     /// <exception cref="VmmProblemException">kernel-unreadable, initrd-unreadable, kernel-truncated, initrd-truncated: the file became shorter since its length was taken.</exception>
     public void Load(GuestMemory memory, long offset, ulong address, long length)
@@ -52,14 +70,17 @@ internal sealed class BootFile(SafeFileHandle file, string role)
         }
         catch (EndOfStreamException e)
         {
-            throw new VmmProblemException($"{role}-truncated", $"The {role} became shorter while it was read.",
-                $"{e.Message} It had {offset + length:#,0} or more when the VM started.", $"Leave the {role}'s file alone while a VM starts, and try again.", role, e);
+            throw Truncated(e, offset + length);
         }
         catch (LinuxException e)
         {
             throw Unreadable(e);
         }
     }
+
+    private VmmProblemException Truncated(EndOfStreamException e, long expected) =>
+        new($"{role}-truncated", $"The {role} became shorter while it was read.", $"{e.Message} It had {expected:#,0} or more when the VM started.",
+            $"Leave the {role}'s file alone while a VM starts, and try again.", role, e);
 
     private VmmProblemException Unreadable(LinuxException e) =>
         new($"{role}-unreadable", $"The {role} cannot be read.", $"{e.Message}.", $"Choose a regular file as the {role}, on a disk that works.", role, e);

@@ -5,7 +5,7 @@ using Exitless.Vmm.Memory;
 namespace Exitless.Vmm.Boot;
 
 /// <summary>Where the parts of a Linux boot go in guest memory. Everything is checked before anything is loaded.</summary>
-/// <param name="KernelAddress">Where the protected-mode kernel is loaded; its 64-bit entry is 0x200 behind.</param>
+/// <param name="KernelAddress">Where the protected-mode kernel is loaded; a bzImage's 64-bit entry is 0x200 behind.</param>
 /// <param name="InitrdAddress">Where the initrd begins; 0 without one.</param>
 /// <param name="InitrdBytes">Its size; 0 without one.</param>
 /// <param name="CommandLine">The command line with its final zero.</param>
@@ -19,7 +19,7 @@ internal sealed record BootPlan(ulong KernelAddress, ulong InitrdAddress, ulong 
     /// <param name="commandLine">The command line.</param>
     /// <param name="memoryBytes">The guest's RAM.</param>
     /// <exception cref="VmmProblemException">kernel-too-large, memory-too-small, initrd-empty, initrd-too-large, command-line-too-long, command-line-not-printable.</exception>
-    public static BootPlan Make(BzImage kernel, long? initrdBytes, string commandLine, ulong memoryBytes)
+    public static BootPlan Make(GuestKernel kernel, long? initrdBytes, string commandLine, ulong memoryBytes)
     {
         var kernelEnd = CheckFits(kernel, memoryBytes);
         var initrd = initrdBytes is { } bytes ? PlaceInitrd(kernel, (ulong)bytes, kernelEnd, memoryBytes) : 0;
@@ -28,7 +28,7 @@ internal sealed record BootPlan(ulong KernelAddress, ulong InitrdAddress, ulong 
 
     /// <summary>Checks the kernel's place, without adding up what the header says before it is known to be small.</summary>
     /// <returns>The end of what the kernel needs at first.</returns>
-    private static ulong CheckFits(BzImage kernel, ulong memoryBytes)
+    private static ulong CheckFits(GuestKernel kernel, ulong memoryBytes)
     {
         var address = kernel.LoadAddress;
         if (address >= MemoryMap.PciHole || kernel.InitBytes > MemoryMap.PciHole - address)
@@ -47,7 +47,7 @@ internal sealed record BootPlan(ulong KernelAddress, ulong InitrdAddress, ulong 
         return end;
     }
 
-    private static ulong PlaceInitrd(BzImage kernel, ulong bytes, ulong kernelEnd, ulong memoryBytes)
+    private static ulong PlaceInitrd(GuestKernel kernel, ulong bytes, ulong kernelEnd, ulong memoryBytes)
     {
         if (bytes == 0)
             throw new VmmProblemException("initrd-empty", "The initrd is empty.", "It has 0 bytes.", "Copy it again, or start the VM without one.", "initrd");
@@ -69,7 +69,7 @@ internal sealed record BootPlan(ulong KernelAddress, ulong InitrdAddress, ulong 
             "initrd");
     }
 
-    private static byte[] Encode(BzImage kernel, string commandLine)
+    private static byte[] Encode(GuestKernel kernel, string commandLine)
     {
         var bytes = Encoding.UTF8.GetBytes(commandLine + '\0');
         var excess = bytes.Length - 1 - kernel.CommandLineLimit;

@@ -1,13 +1,14 @@
 using System.Buffers.Binary;
 using System.Numerics;
 using Exitless.Vmm.Control;
+using Exitless.Vmm.Kvm;
 using Exitless.Vmm.Memory;
 using Microsoft.Win32.SafeHandles;
 
 namespace Exitless.Vmm.Boot;
 
 /// <summary>A Linux kernel as a bzImage; its header says how it wants to be loaded (Documentation/arch/x86/boot.rst).</summary>
-internal sealed class BzImage
+internal sealed class BzImage : GuestKernel
 {
     /// <summary>Where the header begins, in the file and in the zero page alike.</summary>
     public const int HeaderOffset = 0x1f1;
@@ -15,6 +16,7 @@ internal sealed class BzImage
     /// <summary>How much of the file <see cref="Parse"/> wants to see; a shorter file is given whole.</summary>
     public const int HeadBytes = 4096;
 
+    private const ulong Entry64 = 0x200;
     private const int SectorBytes = 512;
     private const int ParagraphBytes = 16;
     private const int SignatureOffset = 0x1fe, MagicOffset = 0x202;
@@ -43,16 +45,16 @@ internal sealed class BzImage
     public long PayloadBytes { get; }
 
     /// <summary>Where it is loaded: where it likes to be or, if it likes to be below 1 MiB and can move, the next place that suits it.</summary>
-    public ulong LoadAddress => PreferredAddress >= MemoryMap.OneMebibyte ? PreferredAddress : Math.Max(Alignment, MemoryMap.OneMebibyte);
+    public override ulong LoadAddress => PreferredAddress >= MemoryMap.OneMebibyte ? PreferredAddress : Math.Max(Alignment, MemoryMap.OneMebibyte);
 
     /// <summary>How much memory it needs from there until it can read the memory map.</summary>
-    public ulong InitBytes => Math.Max(U32(0x260), (ulong)PayloadBytes);
+    public override ulong InitBytes => Math.Max(U32(0x260), (ulong)PayloadBytes);
 
     /// <summary>The longest command line, without the final zero.</summary>
-    public int CommandLineLimit => (int)Math.Min(U32(0x238), 0xffff);
+    public override int CommandLineLimit => (int)Math.Min(U32(0x238), 0xffff);
 
     /// <summary>The highest address that an initrd's last byte may have.</summary>
-    public ulong InitrdLimit => U32(0x22c);
+    public override ulong InitrdLimit => U32(0x22c);
 
     private ulong PreferredAddress => BinaryPrimitives.ReadUInt64LittleEndian(Header.AsSpan(0x258 - HeaderOffset));
 
@@ -62,13 +64,22 @@ internal sealed class BzImage
 
     /// <summary>Reads and checks the header.</summary>
     /// <exception cref="VmmProblemException">kernel-unreadable, kernel-not-bzimage, kernel-protocol-too-old, kernel-not-64-bit, kernel-truncated.</exception>
-    public static BzImage Read(SafeFileHandle file)
+    public static new BzImage Read(SafeFileHandle file)
     {
         var kernel = new BootFile(file, "kernel");
         var length = kernel.Length();
         var head = new byte[HeadBytes];
         return Parse(head.AsSpan(0, kernel.ReadHead(head)), length);
     }
+
+    public override void Load(GuestMemory memory, BootFile file, BootPlan plan)
+    {
+        file.Load(memory, PayloadOffset, LoadAddress, PayloadBytes);
+        ZeroPage.Fill(memory.Slice(MemoryMap.ZeroPage, ZeroPage.Bytes), Header, plan, memory.Ranges, MemoryMap.AcpiTables);
+        LongMode.WriteTables(memory);
+    }
+
+    public override void Enter(KvmVcpu vcpu) => LongMode.Enter(vcpu, LoadAddress + Entry64);
 
     /// <summary>Checks the header in a file's first bytes.</summary>
     /// <param name="head">The first <see cref="HeadBytes"/>, or all of a shorter file.</param>
@@ -77,7 +88,7 @@ internal sealed class BzImage
     public static BzImage Parse(ReadOnlySpan<byte> head, long fileBytes)
     {
         if (head.Length < SignatureOffset + 2 || BinaryPrimitives.ReadUInt16LittleEndian(head[SignatureOffset..]) != 0xaa55)
-            throw NotBzImage(WhatElse(head));
+            throw NotBzImage(FoundInstead.Describe(head));
         if (head.Length < MagicOffset + 4 || !head.Slice(MagicOffset, 4).SequenceEqual("HdrS"u8))
             throw NotBzImage("It has a boot sector, but no Linux setup header (HdrS at 0x202).");
         if (head.Length < HeaderEndMost)
@@ -109,17 +120,8 @@ internal sealed class BzImage
         return image;
     }
 
-    private static string WhatElse(ReadOnlySpan<byte> head)
-    {
-        if (head.IsEmpty)
-            return "It is empty.";
-        if (head.StartsWith("\u007fELF"u8))
-            return "It is an ELF file (an uncompressed vmlinux, perhaps).";
-        return head.StartsWith((ReadOnlySpan<byte>)[0x1f, 0x8b]) ? "It is a gzip file." : "It lacks a boot sector's signature, 0xAA55 at 0x1FE.";
-    }
-
     private static VmmProblemException NotBzImage(string detail) =>
-        new("kernel-not-bzimage", "The kernel's file is not a Linux bzImage.", detail, "Choose a distribution's vmlinuz, or arch/x86/boot/bzImage of a build.", "kernel");
+        new("kernel-not-bzimage", "The kernel's file is not a Linux bzImage.", detail, "Choose a distribution's vmlinuz, or vmlinux or arch/x86/boot/bzImage of a build. Guests other than Linux are not supported.", "kernel");
 
     private static VmmProblemException Truncated(long actual, long needed) =>
         new("kernel-truncated", "The kernel's file is incomplete.", $"It has {actual:#,0} bytes; its header promises {needed:#,0}.", "Copy it again.", "kernel");

@@ -11,7 +11,6 @@ internal static class ZeroPage
     private const int AcpiRsdpAddress = 0x70, E820Count = 0x1e8, E820Table = 0x2d0;
     private const int LoaderType = 0x210, Code32Start = 0x214, InitrdAddress = 0x218, InitrdSize = 0x21c, CommandLinePointer = 0x228;
     private const byte UndefinedLoader = 0xff;
-    private const uint Ram = 1, Reserved = 2;
 
     /// <summary>Fills the zero page.</summary>
     /// <param name="page">4 KiB.</param>
@@ -31,21 +30,13 @@ internal static class ZeroPage
         BinaryPrimitives.WriteUInt64LittleEndian(page[AcpiRsdpAddress..], rsdp);
 
         byte count = 0;
-        Add(page, ref count, 0, MemoryMap.LowRamEnd, Ram);
-        Add(page, ref count, MemoryMap.LowRamEnd, MemoryMap.OneMebibyte, Reserved);
-        Add(page, ref count, MemoryMap.OneMebibyte, ram[0].Size, Ram);
-        // Without this Linux does not trust the ECAM window.
-        Add(page, ref count, MemoryMap.Ecam, MemoryMap.Ecam + MemoryMap.EcamSize, Reserved);
-        foreach (var range in ram.Skip(1))
-            Add(page, ref count, range.GuestAddress, range.GuestAddress + range.Size, Ram);
+        foreach (var (start, end, kind) in BootMemoryMap.Of(ram))
+        {
+            var entry = page[(E820Table + (count++ * 20))..];
+            BinaryPrimitives.WriteUInt64LittleEndian(entry, start);
+            BinaryPrimitives.WriteUInt64LittleEndian(entry[8..], end - start);
+            BinaryPrimitives.WriteUInt32LittleEndian(entry[16..], kind);
+        }
         page[E820Count] = count;
-    }
-
-    private static void Add(Span<byte> page, ref byte count, ulong start, ulong end, uint kind)
-    {
-        var entry = page[(E820Table + (count++ * 20))..];
-        BinaryPrimitives.WriteUInt64LittleEndian(entry, start);
-        BinaryPrimitives.WriteUInt64LittleEndian(entry[8..], end - start);
-        BinaryPrimitives.WriteUInt32LittleEndian(entry[16..], kind);
     }
 }

@@ -34,6 +34,9 @@ internal sealed class ControlConnection : IDisposable
     /// <summary>The number of the last device event that this client got.</summary>
     public long ToldEvent { get; set; }
 
+    /// <summary>Of how many new starts of the guest it has been told.</summary>
+    public int ToldRestarts { get; set; }
+
     /// <summary>True once it has been told how the guest ended.</summary>
     public bool ToldEnd { get; set; }
 

@@ -16,6 +16,7 @@ internal sealed record WireProblem(string Code, string Title, string Detail, str
 [JsonSerializable(typeof(VmConfig))]
 [JsonSerializable(typeof(WireProblem))]
 [JsonSerializable(typeof(VmEnd))]
+[JsonSerializable(typeof(VmRestart))]
 [JsonSerializable(typeof(List<DeviceVectors>))]
 [JsonSerializable(typeof(AttachRequest))]
 [JsonSerializable(typeof(DetachRequest))]

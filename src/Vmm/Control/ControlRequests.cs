@@ -42,6 +42,14 @@ internal sealed class ControlRequests(VmLife vm, ControlConnections connections,
                 vm.Running.PressPowerButton();
                 connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId));
                 break;
+            case FrameKind.Pause:
+                vm.Running.Pause();
+                connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId));
+                break;
+            case FrameKind.Resume:
+                vm.Running.Resume();
+                connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId));
+                break;
             case FrameKind.End:
                 end(connection, frame.RequestId);
                 break;

@@ -136,6 +136,7 @@ internal sealed class ControlServer : IDisposable
         while (_vm.TakeDeviceEvent() is { } happened)
             _feed.Add(happened);
         _devices.SendAnswers();
+        _feed.LastRestart = _vm.LastRestart;
         if (_vm.TakeEnded())
         {
             _gatherSince = null;

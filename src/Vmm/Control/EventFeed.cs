@@ -20,6 +20,9 @@ internal sealed class EventFeed(ConsoleRing console, ControlConnections connecti
             _events.Dequeue();
     }
 
+    /// <summary>The guest's latest new start; null if there was none.</summary>
+    public VmRestart? LastRestart { get; set; }
+
     /// <summary>Makes a connection a subscriber.</summary>
     public void Subscribe(ControlConnection connection, Frame request, VmEnd? end)
     {
@@ -68,6 +71,12 @@ internal sealed class EventFeed(ConsoleRing console, ControlConnections connecti
                 _chunk.AsSpan(0, count).CopyTo(payload.AsSpan(8));
                 connection.ConsoleOffset = offset + count;
                 if (!connections.TrySend(connection, new Frame(FrameKind.ConsoleOutput, request, payload)))
+                    return false;
+            }
+            else if (LastRestart is { } restart && connection.ToldRestarts < restart.Count)
+            {
+                connection.ToldRestarts = restart.Count;
+                if (!connections.TrySend(connection, new Frame(FrameKind.Restarted, request, JsonSerializer.SerializeToUtf8Bytes(restart, ControlJson.Default.VmRestart))))
                     return false;
             }
             else if (end is not null)

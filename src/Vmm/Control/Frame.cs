@@ -17,11 +17,14 @@ internal enum FrameKind : ushort
     TakeVectors = 8,
     AttachDevices = 20,
     DetachDevice = 21,
+    Pause = 9,
+    Resume = 10,
     Reply = 64,
     Problem = 65,
     ConsoleOutput = 66,
     Ended = 67,
     DeviceEvent = 80,
+    Restarted = 68,
 }
 
 /// <summary>

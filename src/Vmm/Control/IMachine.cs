@@ -8,11 +8,22 @@ internal interface IMachine : IDisposable
     /// <summary>How the guest ended, once all its vCPU threads have left the guest; null before.</summary>
     (VmEndReason Reason, string Text)? Outcome { get; }
 
+    /// <summary>The latest new start of the guest; null if there was none.</summary>
+    VmRestart? LastRestart { get; }
+
+    bool IsPaused { get; }
+
     SafeFileHandle VmStatistics { get; }
 
     IReadOnlyList<SafeFileHandle> VcpuStatistics { get; }
 
     void PressPowerButton();
+
+    /// <summary>On return no vCPU runs. Devices go on.</summary>
+    void Pause();
+
+    /// <summary>Lets the vCPUs run again.</summary>
+    void Resume();
 
     /// <summary>Asks the vCPUs to leave the guest for good.</summary>
     void End();
@@ -30,5 +41,5 @@ internal interface IMachine : IDisposable
 /// <param name="config">What to launch.</param>
 /// <param name="descriptors">What was passed with it.</param>
 /// <param name="console">Where the guest's console output goes.</param>
-/// <param name="ended">Called, from any thread, when <see cref="IMachine.Outcome"/> is set, or something happened to a device.</param>
+/// <param name="ended">Called, from any thread, when <see cref="IMachine.Outcome"/> or <see cref="IMachine.LastRestart"/> is set, or something happened to a device.</param>
 internal delegate IMachine MachineLauncher(VmConfig config, VmmDescriptors descriptors, Devices.ConsoleRing console, Action ended);

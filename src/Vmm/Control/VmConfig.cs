@@ -18,6 +18,12 @@ public sealed record VmConfig
     /// <summary>Guest memory in bytes, a multiple of 2 MiB.</summary>
     public required long MemoryBytes { get; init; }
 
+    /// <summary>What guest memory is made of; null: ordinary pages from anywhere, supplied when they are first touched.</summary>
+    public VmMemory? Memory { get; init; }
+
+    /// <summary>What happens when the guest resets, or panics and says so.</summary>
+    public VmOnReset OnReset { get; init; }
+
     /// <summary>The kernel's command line.</summary>
     public required string CommandLine { get; init; }
 

@@ -8,6 +8,7 @@ internal sealed class VmLife(ConsoleRing console, MachineLauncher launcher, Time
     private VmConfig? _config;
     private IMachine? _machine;
     private VmLaunch? _launch;
+    private VmRestart? _lastRestart;
     private long _startedAt;
 
     public VmmState State => _machine is not null ? VmmState.Running : End is not null ? VmmState.Ended : VmmState.Empty;
@@ -30,7 +31,12 @@ internal sealed class VmLife(ConsoleRing console, MachineLauncher launcher, Time
         StartedAt = _startedAt,
         Config = _config,
         End = End,
+        Paused = _machine?.IsPaused ?? false,
+        LastRestart = LastRestart,
     };
+
+    /// <summary>The guest's latest new start; null if there was none.</summary>
+    public VmRestart? LastRestart => _machine?.LastRestart ?? _lastRestart;
 
     /// <summary>The machine.</summary>
     /// <exception cref="VmmProblemException">vm-not-running.</exception>
@@ -68,6 +74,7 @@ internal sealed class VmLife(ConsoleRing console, MachineLauncher launcher, Time
     {
         if (_machine?.Outcome is not { } outcome)
             return false;
+        _lastRestart = _machine.LastRestart;
         _machine.Dispose();
         _machine = null;
         End = new VmEnd(outcome.Reason, outcome.Text, time.GetUtcNow().ToUnixTimeMilliseconds());

@@ -78,6 +78,12 @@ public sealed class VmmClient : IAsyncDisposable
     /// <summary>Presses the ACPI power button. What the guest makes of it is the guest's affair.</summary>
     public async Task PowerButtonAsync(CancellationToken cancellationToken) => await AskAsync(FrameKind.PowerButton, default, [], cancellationToken);
 
+    /// <summary>Pauses the guest: on return no vCPU runs. Its devices and its clock go on; pausing a paused guest does nothing.</summary>
+    public async Task PauseAsync(CancellationToken cancellationToken) => await AskAsync(FrameKind.Pause, default, [], cancellationToken);
+
+    /// <summary>Lets a paused guest run on; its watchdogs are told that it stood still.</summary>
+    public async Task ResumeAsync(CancellationToken cancellationToken) => await AskAsync(FrameKind.Resume, default, [], cancellationToken);
+
     /// <summary>Ends a running guest at once, and the VMM process with it. On return the guest's devices and memory are released; the process leaves right after.</summary>
     public async Task EndAsync(CancellationToken cancellationToken) => await AskAsync(FrameKind.End, default, [], cancellationToken);
 
@@ -146,6 +152,9 @@ public sealed class VmmClient : IAsyncDisposable
                     break;
                 case FrameKind.DeviceEvent:
                     yield return JsonSerializer.Deserialize(frame.Payload.Span, ControlJson.Default.VmmDeviceEvent)!;
+                    break;
+                case FrameKind.Restarted:
+                    yield return new VmmRestarted(JsonSerializer.Deserialize(frame.Payload.Span, ControlJson.Default.VmRestart)!);
                     break;
                 case FrameKind.Ended:
                     yield return new VmmEnded(JsonSerializer.Deserialize(frame.Payload.Span, ControlJson.Default.VmEnd)!);

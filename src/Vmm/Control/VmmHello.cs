@@ -32,6 +32,12 @@ public sealed record VmmHello
     /// <summary>What was launched; null while <see cref="VmmState.Empty"/>.</summary>
     public VmConfig? Config { get; init; }
 
+    /// <summary>True while the guest is paused.</summary>
+    public bool Paused { get; init; }
+
+    /// <summary>The guest's latest new start in this process; null if there was none.</summary>
+    public VmRestart? LastRestart { get; init; }
+
     /// <summary>How the guest ended; null until it has.</summary>
     public VmEnd? End { get; init; }
 }

@@ -50,6 +50,16 @@ internal sealed class SerialPort(ConsoleRing output, EventFd interrupt) : IPortD
         return true;
     }
 
+    /// <summary>Puts all registers back as they were when the guest was switched on. What was typed and not yet read is lost, as on a real port.</summary>
+    public void Reset()
+    {
+        lock (_gate)
+        {
+            (_inputStart, _inputCount, _interruptEnable, _lineControl, _modemControl, _scratch, _divisor) = (0, 0, 0, 3, 8, 0, 1);
+            _fifo = _transmitterCause = _overrun = false;
+        }
+    }
+
     public uint ReadPort(int offset, int size)
     {
         lock (_gate)

@@ -81,6 +81,18 @@ internal sealed class KvmSystem
         return MemoryMarshal.Cast<byte, KvmCpuidEntry>(buffer.AsSpan(8))[..count].ToArray();
     }
 
+    /// <summary>The model-specific registers that hold a guest's state: those that KVM lists, and the memory type ranges, which older versions of it leave out.</summary>
+    public uint[] MsrIndices()
+    {
+        const int most = 4096;
+        var buffer = new byte[4 + (most * sizeof(uint))];
+        BinaryPrimitives.WriteInt32LittleEndian(buffer, most);
+        Ioctl.Call(_file, KvmRequests.GetMsrIndexList, "KVM_GET_MSR_INDEX_LIST", buffer);
+        var listed = MemoryMarshal.Cast<byte, uint>(buffer.AsSpan(4))[..BinaryPrimitives.ReadInt32LittleEndian(buffer)].ToArray();
+        uint[] memoryTypes = [0x2ff, 0x250, 0x258, 0x259, .. Enumerable.Range(0x268, 8).Select(i => (uint)i), .. Enumerable.Range(0x200, 16).Select(i => (uint)i)];
+        return [.. listed.Union(memoryTypes)];
+    }
+
     private static VmmProblemException NoKvm(string detail) => new(
         "no-kvm", "This host cannot run VMs.", detail, "Load kvm_intel or kvm_amd, switch virtualization on in the firmware, and use Linux 5.14 or later.");
 }

@@ -51,13 +51,43 @@ internal sealed class KvmVcpu : IDisposable
 
     public void SetMsrs(ReadOnlySpan<KvmMsrEntry> entries)
     {
-        var buffer = new byte[8 + (entries.Length * Marshal.SizeOf<KvmMsrEntry>())];
-        BinaryPrimitives.WriteInt32LittleEndian(buffer, entries.Length);
-        MemoryMarshal.AsBytes(entries).CopyTo(buffer.AsSpan(8));
-        var set = Ioctl.Call(_handle, KvmRequests.SetMsrs, "KVM_SET_MSRS", buffer);
+        var set = TrySetMsrs(entries);
         if (set != entries.Length)
             throw new LinuxException($"KVM_SET_MSRS at MSR 0x{entries[set].Index:x}", Errno.Invalid);
     }
+
+    /// <summary>As much of the listed registers as can be read.</summary>
+    public List<KvmMsrEntry> GetMsrs(ReadOnlySpan<uint> indices)
+    {
+        var read = new List<KvmMsrEntry>();
+        while (!indices.IsEmpty)
+        {
+            var buffer = MsrRequest(indices.Length);
+            var entries = MemoryMarshal.Cast<byte, KvmMsrEntry>(buffer.AsSpan(8));
+            for (var i = 0; i < indices.Length; i++)
+                entries[i].Index = indices[i];
+            var count = Ioctl.Call(_handle, KvmRequests.GetMsrs, "KVM_GET_MSRS", buffer);
+            read.AddRange(entries[..count]);
+            // The first that cannot be read is passed over.
+            indices = indices[Math.Min(count + 1, indices.Length)..];
+        }
+        return read;
+    }
+
+    /// <summary>Writes registers.</summary>
+    /// <returns>How many were written before the first that cannot be.</returns>
+    public int TrySetMsrs(ReadOnlySpan<KvmMsrEntry> entries)
+    {
+        var buffer = MsrRequest(entries.Length);
+        MemoryMarshal.AsBytes(entries).CopyTo(buffer.AsSpan(8));
+        return Ioctl.Call(_handle, KvmRequests.SetMsrs, "KVM_SET_MSRS", buffer);
+    }
+
+    /// <summary>A get or set request of a plain structure.</summary>
+    public void Call(uint request, string name, Span<byte> structure) => Ioctl.Call(_handle, request, name, structure);
+
+    /// <summary>Tells the guest's clock that the vCPU was stopped, so that its watchdogs do not bark (KVM_KVMCLOCK_CTRL). A guest without that clock is told nothing.</summary>
+    public void TellPaused() => Ioctl.Try(_handle, KvmRequests.KvmclockPaused);
 
     /// <summary>The signals that are blocked while the guest runs, in place of the thread's own mask.</summary>
     public void SetSignalMask(ulong blocked)
@@ -75,5 +105,12 @@ internal sealed class KvmVcpu : IDisposable
     {
         Page.Dispose();
         _handle.Dispose();
+    }
+
+    private static byte[] MsrRequest(int count)
+    {
+        var buffer = new byte[8 + (count * Marshal.SizeOf<KvmMsrEntry>())];
+        BinaryPrimitives.WriteInt32LittleEndian(buffer, count);
+        return buffer;
     }
 }

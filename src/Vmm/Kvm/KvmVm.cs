@@ -18,6 +18,18 @@ internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds,
     /// <summary>PIC, IOAPIC and local APICs in the kernel; no PIT, whose re-injection keeps AVIC off.</summary>
     public void CreateIrqchip() => Ioctl.Call(handle, KvmRequests.CreateIrqchip, "KVM_CREATE_IRQCHIP");
 
+    /// <summary>The state of one of the irqchip's parts: 0 and 1 the PICs, 2 the IOAPIC.</summary>
+    public byte[] GetIrqchip(int chip)
+    {
+        var state = new byte[520];
+        System.Buffers.Binary.BinaryPrimitives.WriteInt32LittleEndian(state, chip);
+        Ioctl.Call(handle, KvmRequests.GetIrqchip, "KVM_GET_IRQCHIP", state);
+        return state;
+    }
+
+    /// <summary>Puts back what <see cref="GetIrqchip"/> gave.</summary>
+    public void SetIrqchip(byte[] state) => Ioctl.Call(handle, KvmRequests.SetIrqchip, "KVM_SET_IRQCHIP", state);
+
     /// <summary>Lets MSI messages address local APICs by 32-bit ids.</summary>
     public void UseX2ApicIds()
     {

@@ -14,29 +14,46 @@ internal readonly record struct RamRange(ulong GuestAddress, ulong Size, ulong H
 /// <summary>
 /// The guest's RAM below the PCI hole and, what does not fit, from 4 GiB on. It is private memory, because for a memory file the kernel has huge pages only where an
 /// administrator allows them (Documentation/admin-guide/mm/transhuge.rst, shmem_enabled); its host and guest addresses agree in their lower 21 bits, so that one entry
-/// of the nested page table and of the IOMMU's maps 2 MiB. In smaps it is the one mapping with the flag <c>hg</c>.
+/// of the nested page table and of the IOMMU's maps 2 MiB. Memory of huge pages from the host's pools is a file of theirs (memfd_create, MFD_HUGETLB). In smaps it is the one mapping with the flag <c>hg</c>.
 /// </summary>
 internal sealed unsafe class GuestMemory : IDisposable
 {
+    /// <summary>The name in smaps of memory that is made of huge pages.</summary>
+    public const string FileName = "exitless-guest-ram";
+
     private const ulong LargePage = 2 << 20;
 
+    private readonly SafeFileHandle? _file;
     private readonly Mapping _mapping;
     private readonly List<RamRange> _ranges = [];
 
-    /// <summary>Reserves address space; the kernel gives pages when they are touched first.</summary>
-    /// <exception cref="VmmProblemException">memory-not-available: the kernel refuses a mapping of that size.</exception>
-    public GuestMemory(ulong bytes)
+    /// <summary>Reserves address space. Ordinary pages come when they are touched first, unless they are to be there at once; huge ones are all taken now.</summary>
+    /// <param name="bytes">Guest memory.</param>
+    /// <param name="backing">What it is made of; null: ordinary pages.</param>
+    /// <param name="nodes">Which parts are bound to which nodes of the host; null: none.</param>
+    /// <exception cref="VmmProblemException">memory-not-available: the kernel refuses a mapping of that size, or does not have the pages. host-node-missing.</exception>
+    public GuestMemory(ulong bytes, VmMemory? backing = null, GuestNodes? nodes = null)
     {
+        var huge = backing?.PageBytes ?? 0;
         try
         {
-            _mapping = Mapping.Anonymous(bytes, LargePage);
+            _file = huge > 0 ? MemoryFile.Create(FileName, (long)bytes, huge) : null;
+            _mapping = _file is null ? Mapping.Anonymous(bytes, LargePage) : Mapping.Share(_file, 0, bytes, reserve: true);
         }
         catch (LinuxException e)
         {
-            throw new VmmProblemException("memory-not-available", "The host cannot reserve the VM's memory.", $"{bytes:#,0} bytes were asked for: {e.Message}.",
-                "Give the VM less memory, or raise the limit of address space (RLIMIT_AS) of its process.", "memoryBytes", e);
+            _file?.Dispose();
+            throw NotAvailable(bytes, e, huge > 0 ? "Reserve more huge pages, or give the VM less memory." : "Give the VM less memory, or raise the limit of address space (RLIMIT_AS) of its process.");
         }
-        _mapping.AdviseForGuestMemory();
+        try
+        {
+            Supply(_mapping, bytes, huge > 0 || (backing?.Prefault ?? false), nodes?.Nodes ?? []);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
         var low = Math.Min(bytes, MemoryMap.PciHole);
         _ranges.Add(new RamRange(0, low, _mapping.Address));
         if (bytes > low)
@@ -75,5 +92,43 @@ internal sealed unsafe class GuestMemory : IDisposable
             Files.ReadExactlyAt(file, Slice(guestAddress + (ulong)done, (int)Math.Min(most, length - done)), fileOffset + done);
     }
 
-    public void Dispose() => _mapping.Dispose();
+    public void Dispose()
+    {
+        _mapping.Dispose();
+        _file?.Dispose();
+    }
+
+    private static void Supply(Mapping mapping, ulong bytes, bool populate, IReadOnlyList<GuestNode> nodes)
+    {
+        mapping.AdviseForGuestMemory();
+        foreach (var node in nodes)
+        {
+            if (node.HostNode is not { } number)
+                continue;
+            try
+            {
+                mapping.BindToNode(node.Offset, node.Bytes, number);
+            }
+            catch (LinuxException e)
+            {
+                throw new VmmProblemException("host-node-missing", "Guest memory cannot be bound to a NUMA node of the host.", $"{e.Message}.", "Name a node that has memory and is in the cpuset of the VM's process.", "memory.nodes", e);
+            }
+        }
+        // In parts, so that nobody else waits for the address space's lock as long as all of it takes.
+        const ulong part = 1UL << 30;
+        for (ulong offset = 0; populate && offset < bytes; offset += part)
+        {
+            try
+            {
+                mapping.Populate(offset, Math.Min(part, bytes - offset));
+            }
+            catch (LinuxException e)
+            {
+                throw NotAvailable(bytes, e, "Give the VM less memory, or free some: its pages could not all be supplied at once, as was asked for.");
+            }
+        }
+    }
+
+    private static VmmProblemException NotAvailable(ulong bytes, LinuxException e, string remedy) =>
+        new("memory-not-available", "The host cannot supply the VM's memory.", $"{bytes:#,0} bytes were asked for: {e.Message}.", remedy, "memoryBytes", e);
 }

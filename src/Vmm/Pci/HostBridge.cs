@@ -30,6 +30,11 @@ internal sealed class HostBridge : IPciFunction
         // Nothing here can be changed.
     }
 
+    public void Reset()
+    {
+        // Nothing here has changed.
+    }
+
     public bool TryReadMemory(ulong address, int size, out ulong value)
     {
         value = 0;

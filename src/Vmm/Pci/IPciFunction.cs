@@ -24,4 +24,7 @@ internal interface IPciFunction
 
     /// <summary>Writes 1, 2 or 4 bytes of an I/O BAR; false if the port is none of this function's.</summary>
     bool TryWritePort(ushort port, int size, uint value) => false;
+
+    /// <summary>Puts the function back as it was when the guest was switched on: no DMA, no interrupts, BARs at their first places. All vCPUs wait meanwhile; it may take long.</summary>
+    void Reset();
 }

@@ -127,6 +127,14 @@ internal sealed class PciBus
         }
     }
 
+    /// <summary>Resets all functions at once, while all vCPUs wait: that of a device may take long.</summary>
+    public void Reset()
+    {
+        var threads = Volatile.Read(ref _present).Select(f => new Thread(f.Reset) { IsBackground = true, Name = "reset device" }).ToList();
+        threads.ForEach(t => t.Start());
+        threads.ForEach(t => t.Join());
+    }
+
     private void Refresh() => Volatile.Write(ref _present, [.. _functions.OfType<IPciFunction>()]);
 
     private IPciFunction? Find(uint address) => address < Slots * Functions ? Volatile.Read(ref _functions[address]) : null;

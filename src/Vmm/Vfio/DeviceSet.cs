@@ -77,17 +77,6 @@ internal sealed class DeviceSet(IDmaSpace space, DeviceAssembly assembly, PciBus
         }
     }
 
-    /// <summary>Resets every device, as for a machine that starts anew.</summary>
-    public void Reset()
-    {
-        lock (_gate)
-        {
-            var threads = Slots.SelectMany(s => s.Devices).Select(d => new Thread(d.Function.Reset) { IsBackground = true, Name = "reset device" }).ToList();
-            threads.ForEach(t => t.Start());
-            threads.ForEach(t => t.Join());
-        }
-    }
-
     public List<DeviceVectors> TakeVectors() => [.. Slots.SelectMany(s => s.Devices).Select(d => d.Function.TakeVectors())];
 
     public void Dispose()

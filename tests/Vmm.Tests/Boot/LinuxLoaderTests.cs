@@ -24,7 +24,7 @@ public sealed class LinuxLoaderTests
         using var memory = new GuestMemory(128 * MiB);
         using var descriptors = Descriptors(file, initrd);
 
-        Assert.Equal(0x100_0200UL, Load(memory, descriptors, "console=ttyS0 quiet"));
+        Load(memory, descriptors, "console=ttyS0 quiet");
 
         Assert.True(memory.Slice(0x100_0000, 64 * 1024).SequenceEqual(file.AsSpan(KernelFile.PayloadOffset)));
         var page = memory.Slice(MemoryMap.ZeroPage, 4096);
@@ -104,13 +104,13 @@ public sealed class LinuxLoaderTests
         Initrd = initrd is null ? null : KernelFile.Open(initrd),
     };
 
-    private static ulong Load(GuestMemory memory, VmmDescriptors descriptors, string commandLine, Action? between = null)
+    private static void Load(GuestMemory memory, VmmDescriptors descriptors, string commandLine, Action? between = null)
     {
-        var kernel = BzImage.Read(descriptors.Kernel);
+        var kernel = GuestKernel.Read(descriptors.Kernel);
         var bytes = memory.Ranges.Aggregate(0UL, (sum, r) => sum + r.Size);
         var plan = BootPlan.Make(kernel, descriptors.Initrd is null ? null : new BootFile(descriptors.Initrd, "initrd").Length(), commandLine, bytes);
         between?.Invoke();
-        return LinuxLoader.Load(memory, kernel, descriptors, plan, new AcpiTables(CpuTopology.OneSocket(1), null));
+        LinuxLoader.Load(memory, kernel, descriptors, plan, new AcpiTables(CpuTopology.OneSocket(1), null));
     }
 
     /// <summary>Walks four levels as the CPU does; null where nothing is mapped.</summary>

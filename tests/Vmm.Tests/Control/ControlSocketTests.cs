@@ -99,6 +99,32 @@ public sealed class ControlSocketTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Pause_resume_and_new_starts_are_passed_on()
+    {
+        await using var client = await LaunchedAsync();
+        await client.PauseAsync(Cancel);
+        Assert.True(_machine!.IsPaused);
+        await using (var other = await VmmClient.ConnectAsync(SocketPath, Cancel))
+            Assert.True(other.Hello.Paused);
+        await client.ResumeAsync(Cancel);
+        Assert.False(_machine.IsPaused);
+
+        var restart = new VmRestart(2, VmEndReason.GuestPanic, "panicked", 1234);
+        _machine.StartAgain(restart);
+        var events = new List<VmmEvent>();
+        await foreach (var e in client.EventsAsync(Cancel))
+        {
+            if (e is VmmRestarted)
+                _machine.Finish(VmEndReason.PowerOff, "done");
+            events.Add(e);
+        }
+        Assert.Equal(restart, Assert.Single(events.OfType<VmmRestarted>()).Restart);
+        await using var later = await VmmClient.ConnectAsync(SocketPath, Cancel);
+        Assert.Equal((false, restart), (later.Hello.Paused, later.Hello.LastRestart));
+        Assert.Equal("vm-not-running", (await Assert.ThrowsAsync<VmmProblemException>(() => client.PauseAsync(Cancel))).Code);
+    }
+
+    [Fact]
     public async Task A_late_subscriber_gets_the_newest_256_KiB_with_true_offsets()
     {
         await using var client = await LaunchedAsync();
@@ -256,6 +282,10 @@ public sealed class ControlSocketTests : IAsyncLifetime
 
         public (VmEndReason Reason, string Text)? Outcome { get; private set; }
 
+        public VmRestart? LastRestart { get; private set; }
+
+        public bool IsPaused { get; private set; }
+
         public SafeFileHandle VmStatistics { get; } = Memory("vm bytes");
 
         public IReadOnlyList<SafeFileHandle> VcpuStatistics { get; } = [Memory("vcpu bytes")];
@@ -265,6 +295,16 @@ public sealed class ControlSocketTests : IAsyncLifetime
             Outcome = (reason, text);
             ended();
         }
+
+        public void StartAgain(VmRestart restart)
+        {
+            LastRestart = restart;
+            ended();
+        }
+
+        public void Pause() => IsPaused = true;
+
+        public void Resume() => IsPaused = false;
 
         public void PressPowerButton() => PowerButtons++;
 

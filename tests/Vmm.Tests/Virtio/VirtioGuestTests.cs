@@ -113,5 +113,7 @@ public sealed class VirtioGuestTests
                 Notices++;
             return function.TryWriteMemory(address, size, value);
         }
+
+        public void Reset() => function.Reset();
     }
 }
