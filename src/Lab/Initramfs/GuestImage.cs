@@ -5,8 +5,8 @@ namespace Exitless.Lab.Initramfs;
 /// <summary>Builds <c>demo.initrd</c>: the little guest that configures a VF and pings through it.</summary>
 internal static class GuestImage
 {
-    // button and evdev carry the ACPI power button to acpid.
-    private static readonly string[] Modules = ["igbvf", "button", "evdev"];
+    // button and evdev carry the ACPI power button to acpid; pvpanic tells the VMM of a panic.
+    private static readonly string[] Modules = ["igbvf", "button", "evdev", "pvpanic", "pvpanic-mmio"];
 
     public static async Task WriteAsync(Stream output, Busybox busybox, KernelModules modules, LabFiles files, CancellationToken cancel)
     {

@@ -20,7 +20,9 @@ public sealed class PvhKernelTests
         memory.Slice(0x100_0000, 0x2_0000).Fill(0xee);
         using var descriptors = new VmmDescriptors
         {
-            Kvm = KernelFile.Open([]), Kernel = KernelFile.Open(new ElfFile { Code = [1, 2, 3], Second = (0x200_0000, 4096) }.ToArray()), Initrd = KernelFile.Open(new byte[5000]),
+            Kvm = KernelFile.Open([]),
+            Kernel = KernelFile.Open(new ElfFile { Code = [1, 2, 3], Second = (0x200_0000, 4096) }.ToArray()),
+            Initrd = KernelFile.Open(new byte[5000]),
         };
         var kernel = GuestKernel.Read(descriptors.Kernel);
         Assert.Equal((0x100_0000UL, 0x100_1000UL, 2047), (kernel.LoadAddress, kernel.InitBytes, kernel.CommandLineLimit));
