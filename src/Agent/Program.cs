@@ -11,6 +11,7 @@ var root = new RootCommand("The Exitless agent: manages this host's VFs and VMs 
     EnrolCommand.Create(),
     InventoryCommand.Create(),
     BootCommand.Create(),
+    WatchCommand.Create(),
     VmmCommand.Create(),
 };
 // A VM in the foreground answers signals itself: a guest may take longer to switch off than the parser would wait.

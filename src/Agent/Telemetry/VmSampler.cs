@@ -13,10 +13,8 @@ internal sealed class VmSampler : IDisposable
     private readonly VmmStatistics _descriptors;
     private readonly KvmStatistics[] _statistics;   // of the VM, then of each vCPU
     private readonly ProcessUsage _process;
-    private readonly uint[] _functions;
     private readonly Func<ulong> _nextSchemaId;
-    private readonly string[] _addresses;
-    private readonly List<VfioVectorCount> _vectors = [];
+    private readonly VectorColumns _vectors;
     private readonly VectorGrade? _bypass;
     private readonly ExitRatio _ratio = new();
     private VmGrader _grader = null!;
@@ -27,8 +25,7 @@ internal sealed class VmSampler : IDisposable
         (_vmId, _descriptors, _nextSchemaId) = (vmId, statistics, nextSchemaId);
         _statistics = [KvmStatistics.Open(statistics.Vm), .. statistics.Vcpus.Select(KvmStatistics.Open)];
         _process = new ProcessUsage(root, processId);
-        _addresses = [.. addresses];
-        _functions = [.. addresses.Select(a => VfioInterrupts.PackAddress(a))];
+        _vectors = new VectorColumns(addresses);
         _bypass = HostBypass.Read(root);
         Schema = MakeSchema();
     }
@@ -39,27 +36,16 @@ internal sealed class VmSampler : IDisposable
     /// <exception cref="LinuxException">The process is gone.</exception>
     public ReadOnlySpan<long> Read(VfioInterrupts interrupts)
     {
-        if (!SameVectors(interrupts.Counts))
-        {
-            _vectors.Clear();
-            foreach (var vector in interrupts.Counts)
-            {
-                if (Array.IndexOf(_functions, vector.Function) >= 0)
-                    _vectors.Add(vector);
-            }
+        if (_vectors.Renew(interrupts))
             Schema = MakeSchema();
-        }
         var at = 0;
         foreach (var statistics in _statistics)
         {
             statistics.Read(_row.AsSpan(at));
             at += statistics.ValueCount;
         }
-        foreach (var vector in interrupts.Counts)
-        {
-            if (Array.IndexOf(_functions, vector.Function) >= 0)
-                _row[at++] = vector.Count;
-        }
+        _vectors.Write(interrupts, _row.AsSpan(at));
+        at += _vectors.Count;
         _process.Read();
         _row[at++] = _process.GuestNanoseconds;
         _row[at++] = _process.HostNanoseconds;
@@ -74,21 +60,6 @@ internal sealed class VmSampler : IDisposable
         _process.Dispose();
     }
 
-    // A vector appears when the guest unmasks it first, and goes with the guest's driver.
-    private bool SameVectors(ReadOnlySpan<VfioVectorCount> counts)
-    {
-        var at = 0;
-        foreach (var vector in counts)
-        {
-            if (Array.IndexOf(_functions, vector.Function) < 0)
-                continue;
-            if (at == _vectors.Count || _vectors[at].Function != vector.Function || _vectors[at].Vector != vector.Vector)
-                return false;
-            at++;
-        }
-        return at == _vectors.Count;
-    }
-
     private SampleSchema MakeSchema()
     {
         var schema = new SampleSchema { VmId = _vmId, SchemaId = _nextSchemaId() };
@@ -98,8 +69,7 @@ internal sealed class VmSampler : IDisposable
             foreach (var item in _statistics[i].Items)
                 Add(schema, prefix, item);
         }
-        foreach (var vector in _vectors)
-            Add(schema, $"vfio.{_addresses[Array.IndexOf(_functions, vector.Function)]}.msix.{vector.Vector}", SeriesKind.Counter, "interrupts");
+        _vectors.AddTo(schema);
         Add(schema, "process.cpu_guest_ns", SeriesKind.Counter, "ns");
         Add(schema, "process.cpu_host_ns", SeriesKind.Counter, "ns");
         Add(schema, "process.rss_bytes", SeriesKind.Gauge, "bytes");

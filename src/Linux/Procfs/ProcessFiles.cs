@@ -18,14 +18,22 @@ public static class ProcessFiles
         {
             if (!int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var pid))
                 continue;
-            var folder = root.Proc(name + "/fd");
-            foreach (var fd in SysfsFile.Names(folder))
-            {
-                if (LinkOf($"{folder}/{fd}") is { } target && target.StartsWith(prefix, StringComparison.Ordinal))
-                    holders.TryAdd(target, new FileHolder(pid, SysfsFile.Text(root.Proc(name + "/comm")) ?? name));
-            }
+            foreach (var target in OpenBelow(root, pid, prefix))
+                holders.TryAdd(target, new FileHolder(pid, SysfsFile.Text(root.Proc(name + "/comm")) ?? name));
         }
         return holders;
+    }
+
+    /// <summary>The files below <paramref name="prefix"/> that a process holds open; none where it is gone or may not be looked into.</summary>
+    /// <param name="prefix">Such as /dev/vfio/.</param>
+    public static IEnumerable<string> OpenBelow(HostRoot root, int processId, string prefix)
+    {
+        var folder = root.Proc($"{processId}/fd");
+        foreach (var fd in SysfsFile.Names(folder))
+        {
+            if (LinkOf($"{folder}/{fd}") is { } target && target.StartsWith(prefix, StringComparison.Ordinal))
+                yield return target;
+        }
     }
 
     private static string? LinkOf(string path)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 using Exitless.Lab.Cache;
 
@@ -12,6 +13,9 @@ namespace Exitless.Lab.Tests.Booted;
 [Trait("Category", "Lab")]
 public sealed partial class GuestTests(SharedHost shared)
 {
+    private const int WatchedSeconds = 40;
+    // The ratio that the agent tells is that of the last ten seconds.
+    private const int RatioSeconds = 10;
     private static readonly TimeSpan Long = TimeSpan.FromMinutes(4);
 
     [Fact]
@@ -24,7 +28,7 @@ public sealed partial class GuestTests(SharedHost shared)
             : >/run/vm.log
             cat /run/vm.out >>/run/vm.log 2>/dev/null &
             setsid /mnt/share/qemu/ld-linux-x86-64.so.2 --library-path /mnt/share/qemu /mnt/share/qemu/qemu-system-x86_64 -L /mnt/share/qemu \
-              -nodefaults -display none -no-reboot -accel kvm -M q35 -cpu host -smp 1 -m 384M \
+              -name guest=guest-of-another -nodefaults -display none -no-reboot -accel kvm -M q35 -cpu host -smp 1 -m 384M \
               -kernel /var/lib/exitless/images/debian.vmlinuz -initrd /var/lib/exitless/images/demo.initrd \
               -append "console=ttyS0 quiet tsc=reliable panic=-1 iomem=relaxed exitless.ip=10.0.3.20/24 exitless.gateway=10.0.3.2 exitless.ping=10.0.3.2 exitless.rate=5 exitless.name=demo" \
               -device pcie-root-port,id=rp,slot=1 -device vfio-pci,host={{vf}},bus=rp \
@@ -38,6 +42,8 @@ public sealed partial class GuestTests(SharedHost shared)
         var log = await shared.RunAsync("cat /run/vm.log");
         Assert.Contains("exitless: ready kernel=", log);
         Assert.Contains("links=eth0", log);
+
+        await WatchedLikeOurOwnAsync(vf);
 
         // Stopped, every packet is accounted for, and none was lost.
         var stopped = await OrderAsync("stop-ping", "state=stopped");
@@ -81,6 +87,47 @@ public sealed partial class GuestTests(SharedHost shared)
             tail -c +$((before + 1)) /run/vm.log | grep '{{answer}}' | tail -n 1
             """, TimeSpan.FromMinutes(2));
         return parse ? Pairs().Matches(line).ToDictionary(m => m.Groups["key"].Value, m => long.Parse(m.Groups["value"].Value, CultureInfo.InvariantCulture), StringComparer.Ordinal) : [];
+    }
+
+    // `exitless-agent watch` tells of a VM that it did not start what the kernel's own trace tells.
+    private async Task WatchedLikeOurOwnAsync(string vf)
+    {
+        File.Copy(AgentPath(), Path.Combine(shared.Share, "exitless-agent"), overwrite: true);
+        var answer = await shared.RunAsync($$"""
+            cp /mnt/share/exitless-agent /run/exitless-agent
+            cd /sys/kernel/tracing/events/kvm/kvm_exit
+            count() { awk '/vfio-msix\[[0-9]+\]\({{vf}}\)/ { for (i = 2; $i ~ /^[0-9]+$/; i++) n += $i } END { print n + 0 }' /proc/interrupts; }
+            echo 'hist:keys=exit_reason' >trigger
+            before=$(count)
+            /run/exitless-agent watch --json --seconds {{WatchedSeconds}}
+            echo 'hist:keys=exit_reason:pause' >>trigger
+            after=$(count)
+            echo "$(awk '/Hits:/ { print $2 }' hist) $((after - before))"
+            echo '!hist:keys=exit_reason' >trigger
+            """, TimeSpan.FromMinutes(3));
+        var lines = answer.Split('\n');
+        var traced = lines[^1].Split(' ').Select(word => double.Parse(word, CultureInfo.InvariantCulture)).ToArray();
+        var seconds = lines[..^1].Select(line => JsonDocument.Parse(line).RootElement).ToList();
+        Assert.All(seconds, second => Assert.Equal("guest-of-another", second.GetProperty("name").GetString()));
+        // A second in which a vector came is none to compare, and the last ones fill the ratio's window.
+        var told = seconds[^(WatchedSeconds - RatioSeconds - 2)..].Average(second => second.GetProperty("exitsPerInterrupt").GetDouble());
+        Assert.InRange(told, traced[0] / traced[1] * 0.9, traced[0] / traced[1] * 1.1);
+        var grades = seconds.SelectMany(second => second.GetProperty("vectors").EnumerateArray()).Where(vector => vector.GetProperty("interrupts").GetInt64() > 0)
+            .Select(vector => vector.GetProperty("grade").GetString()).ToList();
+        Assert.NotEmpty(grades);
+        Assert.All(grades, grade => Assert.True(grade is "woken" or "injected", grade));
+    }
+
+    private static string AgentPath()
+    {
+        if (Environment.GetEnvironmentVariable("EXITLESS_AGENT") is { Length: > 0 } named)
+            return named;
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "ControlPlane.sln")))
+            folder = folder.Parent;
+        var path = Path.Combine(folder!.FullName, "artifacts/agent/exitless-agent");
+        Assert.True(File.Exists(path), $"{path} is missing: run scripts/build, or name a published agent in EXITLESS_AGENT.");
+        return path;
     }
 
     private static long HostCount(string interrupts, int vector, string vf)

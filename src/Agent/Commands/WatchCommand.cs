@@ -1,0 +1,60 @@
+using System.CommandLine;
+using Exitless.Agent.Watching;
+using Exitless.Linux;
+
+namespace Exitless.Agent.Commands;
+
+/// <summary>Grades the interrupts of every VM of this host, of whatever VMM, and changes nothing.</summary>
+internal static class WatchCommand
+{
+    private static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
+
+    public static Command Create()
+    {
+        var json = new Option<bool>("--json") { Description = "Print one JSON object a VM and second." };
+        var seconds = new Option<int>("--seconds") { Description = "End after so many seconds; 0: at Ctrl-C.", DefaultValueFactory = _ => 0 };
+        seconds.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() < 0)
+                result.AddError("--seconds takes 0 or more.");
+        });
+        var command = new Command("watch", "Grades the interrupts of every VM of this host (QEMU's, libvirt's, ours), once a second; changes nothing.") { json, seconds };
+        command.SetAction(async (parsed, stop) =>
+        {
+            try
+            {
+                await RunAsync(parsed.GetValue(json), parsed.GetValue(seconds), TimeProvider.System, stop);
+                return 0;
+            }
+            catch (AgentException e)
+            {
+                return CommonOptions.Tell(e);
+            }
+            catch (OperationCanceledException)
+            {
+                return 0;
+            }
+        });
+        return command;
+    }
+
+    private static async Task RunAsync(bool json, int seconds, TimeProvider time, CancellationToken stop)
+    {
+        using var watch = new Watch(HostRoot.Machine);
+        using var timer = new PeriodicTimer(Period, time);
+        watch.Read();
+        for (var second = 1; seconds == 0 || second <= seconds; second++)
+        {
+            await timer.WaitForNextTickAsync(stop);
+            var read = watch.Read();
+            if (!json)
+            {
+                Console.WriteLine($"{time.GetLocalNow():HH:mm:ss}");
+                Console.Write(WatchOutput.Text(read));
+                continue;
+            }
+            foreach (var one in read)
+                Console.WriteLine(WatchOutput.Json(one, time.GetUtcNow()));
+        }
+    }
+}

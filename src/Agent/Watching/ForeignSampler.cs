@@ -1,0 +1,121 @@
+using Exitless.Agent.Grading;
+using Exitless.Agent.Telemetry;
+using Exitless.Contracts;
+using Exitless.Linux;
+using Exitless.Linux.Procfs;
+using Microsoft.Win32.SafeHandles;
+
+namespace Exitless.Agent.Watching;
+
+/// <summary>
+/// Grades a VM that Exitless did not start, once a second, from KVM's debugfs files (each the sum over the VM's vCPUs), its process and the <c>vfio-msix</c> lines.
+/// Reads only.
+/// </summary>
+internal sealed class ForeignSampler : IDisposable
+{
+    private static readonly string[] Statistics =
+        ["exits", "irq_exits", "irq_injections", "halt_wakeup", "halt_successful_poll", "halt_wait_ns", "halt_poll_success_ns"];
+
+    private readonly ForeignVm _vm;
+    private readonly List<(string Name, SafeFileHandle File)> _files = [];
+    private readonly ProcessUsage _process;
+    private readonly VectorColumns _vectors;
+    private readonly VectorGrade? _bypass;
+    private readonly ExitRatio _ratio = new();
+    private readonly byte[] _buffer = new byte[32];
+    private VmGrader _grader;
+    private long[] _row = [];
+    private long[] _before = [];
+
+    /// <exception cref="IOException">The VM has just ended.</exception>
+    public ForeignSampler(ForeignVm vm, HostRoot root)
+    {
+        _vm = vm;
+        try
+        {
+            foreach (var name in Statistics.Where(name => File.Exists(Path.Combine(vm.Statistics, name))))
+                _files.Add((name, Files.Open(Path.Combine(vm.Statistics, name), OpenMode.Read)));
+            _process = new ProcessUsage(root, vm.ProcessId);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+        _vectors = new VectorColumns(vm.Addresses);
+        _bypass = HostBypass.Read(root);
+        _grader = MakeGrader();
+    }
+
+    /// <summary>Reads a second.</summary>
+    /// <returns>What it was; null for the first, and for one in which vectors came or went.</returns>
+    /// <exception cref="LinuxException">The VM has ended.</exception>
+    public WatchedSecond? Read(VfioInterrupts interrupts)
+    {
+        var comparable = !_vectors.Renew(interrupts) && _before.Length > 0;
+        if (!comparable)
+            _grader = MakeGrader();
+        var at = 0;
+        foreach (var (_, file) in _files)
+            _row[at++] = Number(file);
+        _vectors.Write(interrupts, _row.AsSpan(at));
+        at += _vectors.Count;
+        _process.Read();
+        _row[at++] = _process.GuestNanoseconds;
+        _row[at++] = _process.HostNanoseconds;
+        _grader.Grade(_row);
+        var second = comparable ? Compare(at) : null;
+        _before = [.. _row];
+        return second;
+    }
+
+    public void Dispose()
+    {
+        foreach (var (_, file) in _files)
+            file.Dispose();
+        _process?.Dispose();
+    }
+
+    private WatchedSecond Compare(int grades)
+    {
+        var vectors = new WatchedVector[_vectors.Count];
+        for (var i = 0; i < vectors.Length; i++)
+        {
+            var (address, vector) = _vectors[i];
+            vectors[i] = new WatchedVector(address, vector, Math.Max(0, _row[_files.Count + i] - _before[_files.Count + i]), (VectorGrade)_row[grades + i]);
+        }
+        return new WatchedSecond(_vm, Math.Max(0, _row[0] - _before[0]), Ratio(_row[^2]), Ratio(_row[^1]), vectors);
+    }
+
+    private static double? Ratio(long perThousand) => perThousand == ExitRatio.Unknown ? null : perThousand / 1000.0;
+
+    private VmGrader MakeGrader()
+    {
+        var schema = new SampleSchema();
+        foreach (var (name, _) in _files)
+            schema.Series.Add(new Series { Key = $"kvm.vcpu.0.{name}" });
+        _vectors.AddTo(schema);
+        schema.Series.Add(new Series { Key = "process.cpu_guest_ns" });
+        schema.Series.Add(new Series { Key = "process.cpu_host_ns" });
+        var grader = new VmGrader(schema, _bypass, _ratio);
+        _row = new long[schema.Series.Count];
+        return grader;
+    }
+
+    // "1234\n"
+    private long Number(SafeFileHandle file)
+    {
+        var length = Files.ReadAt(file, _buffer, 0);
+        return System.Buffers.Text.Utf8Parser.TryParse(_buffer.AsSpan(0, length), out long value, out _) ? value : 0;
+    }
+}
+
+/// <summary>One second of a watched VM.</summary>
+/// <param name="Exits">VM exits in it.</param>
+/// <param name="ExitsPerInterrupt">See <see cref="ExitRatio"/>; null: not known.</param>
+/// <param name="MarginalExitsPerInterrupt">See <see cref="ExitRatio"/>; null: not known.</param>
+internal sealed record WatchedSecond(ForeignVm Vm, long Exits, double? ExitsPerInterrupt, double? MarginalExitsPerInterrupt, IReadOnlyList<WatchedVector> Vectors);
+
+/// <summary>One vector in one second.</summary>
+/// <param name="Interrupts">As the host counts them.</param>
+internal sealed record WatchedVector(string Address, int Vector, long Interrupts, VectorGrade Grade);

@@ -1,0 +1,102 @@
+using Exitless.Agent.Grading;
+using Exitless.Agent.Watching;
+using Exitless.Linux;
+
+namespace Exitless.Agent.Tests.Watching;
+
+public sealed class ForeignVmTests : IDisposable
+{
+    private const string Vf = "0000:01:10.0";
+    private readonly TemporaryFolder _folder = new();
+
+    public ForeignVmTests()
+    {
+        Write("proc/interrupts", Interrupts(0));
+        Write("proc/412/cmdline", "qemu-system-x86_64\0-name\0guest=web,debug-threads=on\0-m\0256\0");
+        Write("proc/412/comm", "qemu-system-x86\n");
+        Write("proc/412/stat", Stat(0));
+        Write("proc/412/statm", "100 50 0 0 0 0 0\n");
+        Link("proc/412/fd/17", "/dev/vfio/11");
+        Link("proc/412/fd/16", "/dev/vfio/vfio");
+        Link("proc/412/fd/3", "/dev/kvm");
+        Directory.CreateDirectory(Path.Combine(_folder.Path, $"sys/kernel/iommu_groups/11/devices/{Vf}"));
+        Directory.CreateDirectory(Path.Combine(_folder.Path, "sys/kernel/iommu_groups/11/devices/0000:00:03.0"));
+        Link($"sys/bus/pci/devices/{Vf}/driver", "../../../bus/pci/drivers/vfio-pci");
+        Link("sys/bus/pci/devices/0000:00:03.0/driver", "../../../bus/pci/drivers/pcieport");
+        Count(0, 0);
+    }
+
+    private HostRoot Root => new(_folder.Path);
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public void A_VM_is_found_with_its_name_and_the_devices_that_it_drives()
+    {
+        var vm = Assert.Single(ForeignVm.Find(Root));
+        Assert.Equal((412, "web"), (vm.ProcessId, vm.Name));
+        Assert.Equal([Vf], vm.Addresses);
+    }
+
+    [Fact]
+    public void Its_seconds_are_graded_like_those_of_our_own()
+    {
+        using var watch = new Watch(Root);
+        Assert.Empty(watch.Read());
+        Count(2200, 1000);
+        Write("proc/412/stat", Stat(100));
+        Write("proc/interrupts", Interrupts(1000));
+        var second = Assert.Single(watch.Read());
+        Assert.Equal((2200, 2.2, (double?)null), (second.Exits, second.ExitsPerInterrupt, second.MarginalExitsPerInterrupt));
+        Assert.Equal(new WatchedVector(Vf, 1, 1000, VectorGrade.Injected), Assert.Single(second.Vectors));
+        Assert.Contains("2.20 exits each", WatchOutput.Text([second]), StringComparison.Ordinal);
+        Assert.Contains("\"grade\":\"injected\"", WatchOutput.Json(second, DateTimeOffset.UnixEpoch), StringComparison.Ordinal);
+        Assert.Contains("\"marginalExitsPerInterrupt\":null", WatchOutput.Json(second, DateTimeOffset.UnixEpoch), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_VM_that_has_ended_is_forgotten()
+    {
+        using var watch = new Watch(Root);
+        watch.Read();
+        Assert.Single(watch.Read());
+        Directory.Delete(Path.Combine(_folder.Path, "sys/kernel/debug/kvm/412-12"), recursive: true);
+        Assert.Empty(watch.Read());
+    }
+
+    [Fact]
+    public void Without_debugfs_it_says_what_to_do()
+    {
+        Directory.Delete(Path.Combine(_folder.Path, "sys/kernel/debug"), recursive: true);
+        Assert.Contains("mount -t debugfs", Assert.Throws<AgentException>(() => ForeignVm.Find(Root)).Remedy, StringComparison.Ordinal);
+    }
+
+    private static string Interrupts(long count) => $"           CPU0       CPU1\n  45:          0 {count,10}  IR-PCI-MSIX-{Vf}    1-edge      vfio-msix[1]({Vf})\n";
+
+    // proc_pid_stat(5): user time is field 14, guest time field 43, in ticks of 10 ms.
+    private static string Stat(int ticks) => $"412 (qemu-system-x86) S {string.Join(' ', Enumerable.Range(4, 49).Select(field => field is 14 or 43 ? $"{ticks}" : "0"))}\n";
+
+    private void Count(long exits, long injections)
+    {
+        foreach (var (name, value) in new (string, long)[]
+                 {
+                     ("exits", exits), ("irq_exits", injections), ("irq_injections", injections), ("halt_wakeup", 0),
+                     ("halt_successful_poll", 0), ("halt_wait_ns", 0), ("halt_poll_success_ns", 0),
+                 })
+            Write($"sys/kernel/debug/kvm/412-12/{name}", $"{value}\n");
+    }
+
+    private void Write(string path, string text)
+    {
+        var full = Path.Combine(_folder.Path, path);
+        Directory.CreateDirectory(Path.GetDirectoryName(full)!);
+        File.WriteAllText(full, text);
+    }
+
+    private void Link(string path, string target)
+    {
+        var full = Path.Combine(_folder.Path, path);
+        Directory.CreateDirectory(Path.GetDirectoryName(full)!);
+        File.CreateSymbolicLink(full, target);
+    }
+}
