@@ -3,7 +3,7 @@ using Exitless.Agent.Telemetry;
 using Exitless.Contracts;
 using Exitless.Linux;
 using Exitless.Linux.Procfs;
-using Microsoft.Win32.SafeHandles;
+using Exitless.Linux.Sysfs;
 
 namespace Exitless.Agent.Watching;
 
@@ -17,12 +17,11 @@ internal sealed class ForeignSampler : IDisposable
         ["exits", "irq_exits", "irq_injections", "halt_wakeup", "halt_successful_poll", "halt_wait_ns", "halt_poll_success_ns"];
 
     private readonly ForeignVm _vm;
-    private readonly List<(string Name, SafeFileHandle File)> _files = [];
+    private readonly List<(string Name, string Path)> _files;
     private readonly ProcessUsage _process;
     private readonly VectorColumns _vectors;
     private readonly VectorGrade? _bypass;
     private readonly ExitRatio _ratio = new();
-    private readonly byte[] _buffer = new byte[32];
     private VmGrader _grader;
     private long[] _row = [];
     private long[] _before = [];
@@ -31,17 +30,8 @@ internal sealed class ForeignSampler : IDisposable
     public ForeignSampler(ForeignVm vm, HostRoot root)
     {
         _vm = vm;
-        try
-        {
-            foreach (var name in Statistics.Where(name => File.Exists(Path.Combine(vm.Statistics, name))))
-                _files.Add((name, Files.Open(Path.Combine(vm.Statistics, name), OpenMode.Read)));
-            _process = new ProcessUsage(root, vm.ProcessId);
-        }
-        catch
-        {
-            Dispose();
-            throw;
-        }
+        _files = [.. Statistics.Select(name => (name, Path.Combine(vm.Statistics, name))).Where(file => File.Exists(file.Item2))];
+        _process = new ProcessUsage(root, vm.ProcessId);
         _vectors = new VectorColumns(vm.Addresses);
         _bypass = HostBypass.Read(root);
         _grader = MakeGrader();
@@ -49,15 +39,16 @@ internal sealed class ForeignSampler : IDisposable
 
     /// <summary>Reads a second.</summary>
     /// <returns>What it was; null for the first, and for one in which vectors came or went.</returns>
-    /// <exception cref="LinuxException">The VM has ended.</exception>
+    /// <exception cref="LinuxException">The VM's process has ended.</exception>
+    /// <exception cref="IOException">The VM has ended.</exception>
     public WatchedSecond? Read(VfioInterrupts interrupts)
     {
         var comparable = !_vectors.Renew(interrupts) && _before.Length > 0;
         if (!comparable)
             _grader = MakeGrader();
         var at = 0;
-        foreach (var (_, file) in _files)
-            _row[at++] = Number(file);
+        foreach (var (_, path) in _files)
+            _row[at++] = Number(path);
         _vectors.Write(interrupts, _row.AsSpan(at));
         at += _vectors.Count;
         _process.Read();
@@ -69,12 +60,7 @@ internal sealed class ForeignSampler : IDisposable
         return second;
     }
 
-    public void Dispose()
-    {
-        foreach (var (_, file) in _files)
-            file.Dispose();
-        _process?.Dispose();
-    }
+    public void Dispose() => _process.Dispose();
 
     private WatchedSecond Compare(int grades)
     {
@@ -102,12 +88,8 @@ internal sealed class ForeignSampler : IDisposable
         return grader;
     }
 
-    // "1234\n"
-    private long Number(SafeFileHandle file)
-    {
-        var length = Files.ReadAt(file, _buffer, 0);
-        return System.Buffers.Text.Utf8Parser.TryParse(_buffer.AsSpan(0, length), out long value, out _) ? value : 0;
-    }
+    // These files can be read once only for each time they are opened (fs/libfs.c, simple_attr_open).
+    private static long Number(string path) => SysfsFile.Number(path) ?? throw new FileNotFoundException("The VM has ended.", path);
 }
 
 /// <summary>One second of a watched VM.</summary>
