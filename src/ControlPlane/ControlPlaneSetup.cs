@@ -34,7 +34,7 @@ public static class ControlPlaneSetup
 {
     private const string PeopleScheme = "People";
 
-    private static readonly string[] MachinePaths = ["/api", "/hubs", "/openapi", "/health"];
+    private static readonly string[] MachinePaths = ["/api", PrometheusEndpoint.Path, "/hubs", "/openapi", "/health"];
 
     /// <summary>Adds the control plane: ports, certificates, database, identity, link, REST and hub. Every service of <c>Exitless.ControlPlane.Api</c> can be injected afterwards.</summary>
     public static WebApplicationBuilder AddControlPlane(this WebApplicationBuilder builder, string[] args)
@@ -59,7 +59,7 @@ public static class ControlPlaneSetup
         services.AddSingleton<ServerCertificates>().AddHostedService(p => p.GetRequiredService<ServerCertificates>());
 
         services.AddSingleton<IHostDirectory, HostDirectory>().AddSingleton<IVmService, VmService>().AddSingleton<IOperationLog, OperationLog>().AddSingleton<IEventLog, EventLog>();
-        services.AddSingleton<IMetricsQuery, MetricsQuery>().AddSingleton<IEnrolmentTokens, EnrolmentTokens>();
+        services.AddSingleton<NewestRows>().AddSingleton<IMetricsQuery, MetricsQuery>().AddSingleton<IEnrolmentTokens, EnrolmentTokens>();
         services.AddSingleton<ApiTokens>().AddSingleton<IApiTokens>(p => p.GetRequiredService<ApiTokens>());
         services.AddSingleton<OperationView>().AddSingleton<OperationExpiry>().AddHostedService(p => p.GetRequiredService<OperationExpiry>());
         services.AddSingleton<MetricPartitions>().AddSingleton<MetricsWriter>().AddHostedService(p => p.GetRequiredService<MetricsWriter>());
@@ -122,6 +122,7 @@ public static class ControlPlaneSetup
         app.MapHub<LiveHub>(LiveHub.Path);
         app.MapAccount();
         app.MapHealth();
+        app.MapPrometheus();
         app.MapGrpcService<EnrolmentService>();
         app.MapGrpcService<AgentLinkService>();
         return app;

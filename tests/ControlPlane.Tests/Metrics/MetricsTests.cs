@@ -124,6 +124,31 @@ public sealed class MetricsTests(TestHost host) : IClassFixture<TestHost>
         Assert.Contains("schema 9", end.Detail, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Prometheus_reads_the_newest_row_of_each_VM_and_nobody_without_a_token()
+    {
+        await using var agent = await ScriptedAgent.EnrolAsync(host, "scraped");
+        using var link = await agent.ComeUpAsync();
+        var vm = await VmAsync(agent);
+        var now = host.Clock.GetUtcNow().ToUnixTimeMilliseconds();
+        string[] series = [Exits, "kvm.vcpu.1.exits", Irq, Rss, "process.cpu_guest_ns", "grade.0000:01:10.0.msix.0", "grade.exits_per_1000_interrupts", "grade.marginal_exits_per_1000_interrupts"];
+        await SendAsync(link, vm, 1, series, (now - 20_000, [1, 1, 1, 1, 1, 0, -1, -1]), (now - 10_000, [100, 20, 7, 5000, 1_500_000_000, 2, 2250, -1]));
+        await link.AckAsync(vm);
+        var page = await host.Http.GetStringAsync("/metrics");
+        var lines = page.Split('\n').Where(line => line.Contains($"vm_id=\"{vm:D}\"", StringComparison.Ordinal)).ToList();
+        string Of(string family) => Assert.Single(lines, line => line.StartsWith(family + "{", StringComparison.Ordinal));
+        Assert.EndsWith("} 120", Of("exitless_vm_exits_total"), StringComparison.Ordinal);
+        Assert.EndsWith(",device=\"0000:01:10.0\",vector=\"0\"} 7", Of("exitless_vm_device_interrupts_total"), StringComparison.Ordinal);
+        Assert.EndsWith(",vector=\"0\",grade=\"woken\"} 1", Of("exitless_vm_interrupt_grade"), StringComparison.Ordinal);
+        Assert.EndsWith("} 2.25", Of("exitless_vm_exits_per_interrupt"), StringComparison.Ordinal);
+        Assert.EndsWith(",mode=\"guest\"} 1.5", Of("exitless_vm_cpu_seconds_total"), StringComparison.Ordinal);
+        Assert.DoesNotContain(lines, line => line.StartsWith("exitless_vm_marginal", StringComparison.Ordinal));
+        Assert.Contains("exitless_host_connected{host=\"scraped\"} 1\n", page, StringComparison.Ordinal);
+        Assert.Equal(page.Split('\n').Count(line => line.StartsWith("# TYPE", StringComparison.Ordinal)), page.Split('\n').Where(line => line.StartsWith("# TYPE", StringComparison.Ordinal)).Distinct().Count());
+        using var stranger = host.Client(null);
+        Assert.Equal(System.Net.HttpStatusCode.Unauthorized, (await stranger.GetAsync(new Uri("/metrics", UriKind.Relative))).StatusCode);
+    }
+
     [Theory]
     [InlineData("from=tomorrow", "from")]
     [InlineData("to=yesterday", "to")]
