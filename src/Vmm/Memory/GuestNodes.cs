@@ -53,11 +53,11 @@ internal sealed class GuestNodes
             nodes.Add(new GuestNode(offset, (ulong)node.Bytes, node.HostNode, node.Vcpus));
             offset += (ulong)node.Bytes;
         }
-        var numbers = NumaNode.All(host).ToList();
+        var numbers = MemoryNode.All(host).ToList();
         var distances = new byte[nodes.Count, nodes.Count];
         for (var a = 0; a < nodes.Count; a++)
         {
-            var all = nodes[a].HostNode is { } from ? new NumaNode(host, from).Distances() : [];
+            var all = nodes[a].HostNode is { } from ? new MemoryNode(host, from).Distances() : [];
             for (var b = 0; b < nodes.Count; b++)
             {
                 var index = nodes[b].HostNode is { } to ? numbers.IndexOf(to) : -1;

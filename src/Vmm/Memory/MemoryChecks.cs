@@ -34,11 +34,11 @@ internal static class MemoryChecks
         if (config.Memory is not { } memory)
             return;
         foreach (var bound in memory.Nodes.Where(n => n.HostNode is not null).GroupBy(n => n.HostNode!.Value))
-            CheckHostNode(new NumaNode(host, bound.Key), bound.Key, bound.Sum(n => n.Bytes), memory.PageBytes, host);
+            CheckHostNode(new MemoryNode(host, bound.Key), bound.Key, bound.Sum(n => n.Bytes), memory.PageBytes, host);
         if (memory.PageBytes == 0)
             return;
         var needed = config.MemoryBytes / memory.PageBytes;
-        if (NumaNode.FreeHugePages(host, memory.PageBytes) is not { } free)
+        if (MemoryNode.FreeHugePages(host, memory.PageBytes) is not { } free)
             throw NoPages($"This host has no pages of {Mebibytes(memory.PageBytes):#,0} MiB.", $"Choose another page size{(memory.PageBytes == HugePage ? ", or a host whose CPU has the pdpe1gb flag" : "")}.");
         if (free < needed)
             throw NoPages($"The host has {free:#,0} free pages of {Mebibytes(memory.PageBytes):#,0} MiB; {needed:#,0} are needed.", Reserve(memory.PageBytes));
@@ -69,11 +69,11 @@ internal static class MemoryChecks
             throw Mismatch($"vCPU {Enumerable.Range(0, config.Vcpus).First(v => !seen.Contains(v))} is in no node.", "Put each vCPU into one node.");
     }
 
-    private static void CheckHostNode(NumaNode node, int number, long bytes, long pageBytes, HostRoot host)
+    private static void CheckHostNode(MemoryNode node, int number, long bytes, long pageBytes, HostRoot host)
     {
         if (!node.Exists)
         {
-            var all = NumaNode.All(host);
+            var all = MemoryNode.All(host);
             throw new VmmProblemException("host-node-missing", "The host does not have that NUMA node.", $"Node {number} was asked for; the host has {(all.Count == 0 ? "none that it tells of" : string.Join(", ", all))}.", "Name one of the host's nodes.", "memory.nodes");
         }
         if (pageBytes == 0)

@@ -5,7 +5,7 @@ namespace Exitless.Linux.Sysfs;
 /// <summary>A NUMA node of the host, from sysfs (Documentation/ABI/stable/sysfs-devices-node, Documentation/admin-guide/mm/hugetlbpage.rst).</summary>
 /// <param name="root">Where /sys is.</param>
 /// <param name="number">The node's number.</param>
-public sealed class NumaNode(HostRoot root, int number)
+public sealed class MemoryNode(HostRoot root, int number)
 {
     private string Folder => root.Sys($"devices/system/node/node{number.ToString(CultureInfo.InvariantCulture)}");
 
