@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Exitless.Agent.Consoles;
+using Exitless.Agent.Doctor;
 using Exitless.Agent.Events;
 using Exitless.Agent.Identity;
 using Exitless.Agent.Inventory;
@@ -30,8 +31,10 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
     private readonly EventLog _events;
     private readonly WantedStore _wanted;
     private readonly LatestSource<Contracts.Inventory> _inventorySource;
+    private readonly LatestSource<DoctorReport> _reportSource;
     private readonly LatestSource<ObservedState> _observedSource;
     private readonly InventoryFeed _inventory;
+    private readonly DoctorFeed _doctor;
     private readonly ObservedBoard _board;
     private readonly PfConverger _pfs;
     private readonly SampleFeed _samples;
@@ -51,11 +54,13 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         _events = new EventLog(_signal, time);
         _wanted = new WantedStore(options.StateFolder);
         _inventorySource = new LatestSource<Contracts.Inventory>(_signal, i => new AgentMessage { Inventory = i });
+        _reportSource = new LatestSource<DoctorReport>(_signal, r => new AgentMessage { Report = r });
         _observedSource = new LatestSource<ObservedState>(_signal, o => new AgentMessage { Observed = o });
         var claims = new DeviceClaims();
         var uses = new DeviceUseReader(_root, netlink, () => _controlPlane, () => claims.Addresses);
         var images = new ImageFolder(Path.Combine(options.StateFolder, "images"));
         _inventory = new InventoryFeed(new InventoryReader(_root, images, uses, new VfMacReader(_root, netlink), new PciNames(_root)), _inventorySource, time);
+        _doctor = new DoctorFeed(new HostDoctor(_root, Path.GetFullPath(options.StateFolder)), _reportSource, _events, options.StateFolder, time);
         _board = new ObservedBoard(_observedSource);
         _pfs = new PfConverger(new VfProvisioner(_root, netlink, claims, uses, _events, time), _board, _inventory.Poke, _log);
         _samples = new SampleFeed(_signal, time);
@@ -73,15 +78,18 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
 
     public async Task RunAsync(CancellationToken stop)
     {
+        // Before any VM starts: what a kernel or firmware update has changed is said before it makes a start fail.
+        _doctor.Look();
         await _vms.AdoptAsync(stop);
         _board.Open();
         if (_wanted.Load() is { } stored)
             Apply(stored);
         var samples = _sampler.RunAsync(stop);
         var inventory = _inventory.RunAsync(stop);
+        var doctor = _doctor.RunAsync(stop);
         var link = LinkAsync(stop);
-        // Neither ends by itself; one that fails takes the agent down, and the service manager starts it again.
-        await await Task.WhenAny(inventory, samples, link);
+        // None ends by itself; one that fails takes the agent down, and the service manager starts it again.
+        await await Task.WhenAny(inventory, doctor, samples, link);
     }
 
     /// <summary>Lets go of everything; VMs run on.</summary>
@@ -114,7 +122,7 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         _controlPlane = await ResolveAsync(server, stop);
         _inventory.Poke();
         await new ControlLink(
-            _store, _channels, _enroller, _root, server, _signal, [_observedSource, _inventorySource, _events, _consoles, _samples], () => _wanted.Generation, Receive, _time, _log).RunAsync(stop);
+            _store, _channels, _enroller, _root, server, _signal, [_observedSource, _inventorySource, _reportSource, _events, _consoles, _samples], () => _wanted.Generation, Receive, _time, _log).RunAsync(stop);
     }
 
     private void Receive(ControlMessage message)

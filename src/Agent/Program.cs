@@ -10,6 +10,7 @@ var root = new RootCommand("The Exitless agent: manages this host's VFs and VMs 
     RunCommand.Create(),
     EnrolCommand.Create(),
     InventoryCommand.Create(),
+    DoctorCommand.Create(),
     BootCommand.Create(),
     WatchCommand.Create(),
     VmmCommand.Create(),
