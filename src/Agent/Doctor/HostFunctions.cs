@@ -8,6 +8,7 @@ namespace Exitless.Agent.Doctor;
 /// <param name="ClassCode">24 bits.</param>
 /// <param name="Group">Its IOMMU group; null: no IOMMU translates for it.</param>
 /// <param name="Pf">Of a VF.</param>
+/// <param name="Capabilities">Of a bridge; others have none here.</param>
 internal sealed record HostFunction(
     string Address, string Folder, string Id, uint ClassCode, string? Driver, int? Group, int? Node, string? Pf, int TotalVfs, int NumVfs, bool? AutoProbe, PciCapabilities Capabilities)
 {
@@ -36,9 +37,11 @@ internal static class HostFunctions
     {
         if (files.Hex(folder + "/vendor") is not { } vendor || files.Hex(folder + "/device") is not { } device)
             return null;
-        var space = files.Bytes(folder + "/config", PciCapabilities.Reduce) ?? [];
+        var classCode = (uint)(files.Hex(folder + "/class") ?? 0);
+        // Of ports only: reading a configuration space wakes a sleeping device, and a guest's may be in the middle of a reset.
+        var space = classCode >> 16 == 0x06 ? files.Bytes(folder + "/config", PciCapabilities.Reduce) ?? [] : [];
         return new HostFunction(
-            address, folder, string.Create(CultureInfo.InvariantCulture, $"{vendor:x4}:{device:x4}"), (uint)(files.Hex(folder + "/class") ?? 0), files.LinkName(folder + "/driver"),
+            address, folder, string.Create(CultureInfo.InvariantCulture, $"{vendor:x4}:{device:x4}"), classCode, files.LinkName(folder + "/driver"),
             int.TryParse(files.LinkName(folder + "/iommu_group"), NumberStyles.None, CultureInfo.InvariantCulture, out var group) ? group : null,
             files.Number(folder + "/numa_node") is { } node and >= 0 ? (int)node : null,
             files.LinkName(folder + "/physfn"),

@@ -20,7 +20,7 @@ internal enum PciePort
 /// <param name="Extended">The extended space was readable: the kernel gives others than root 64 bytes only.</param>
 internal sealed record PciCapabilities(PciePort? Port, uint? Acs, bool Extended)
 {
-    private const int MsixId = 0x11, ExpressId = 0x10, AcsId = 0x0d;
+    private const int ExpressId = 0x10, AcsId = 0x0d;
 
     /// <summary>Source validation, request redirect, completion redirect, upstream forwarding: what the kernel asks of a port that isolates (REQ_ACS_FLAGS).</summary>
     private const uint Isolating = 0x1d;
@@ -49,8 +49,8 @@ internal sealed record PciCapabilities(PciePort? Port, uint? Acs, bool Extended)
     }
 
     /// <summary>
-    /// The header, the chains of capabilities and the bodies of PCI Express, MSI-X and ACS; all else as zeroes: vital product data and the device serial number
-    /// (of NICs: their MAC) are none of the doctor's business.
+    /// The header, the chains of capabilities and the bodies of PCI Express and ACS; all else as zeroes: vital product data and the device serial number
+    /// (in many devices: a MAC) are none of the doctor's business.
     /// </summary>
     public static byte[] Reduce(byte[] space)
     {
@@ -58,7 +58,7 @@ internal sealed record PciCapabilities(PciePort? Port, uint? Acs, bool Extended)
         void Keep(int at, int length) => space.AsSpan(at, Math.Min(length, Math.Min(space.Length, kept.Length) - at)).CopyTo(kept.AsSpan(at));
         Keep(0, 64);
         foreach (var (id, at) in Standard(space))
-            Keep(at, id switch { ExpressId => 4, MsixId => 12, _ => 2 });
+            Keep(at, id switch { ExpressId => 4, _ => 2 });
         foreach (var (id, at) in Extensions(space))
             Keep(at, id == AcsId ? 8 : 4);
         return kept;

@@ -1,4 +1,5 @@
 using Exitless.Agent.Doctor;
+using Exitless.Agent.Grading;
 using Exitless.Agent.Tests.Trees;
 
 namespace Exitless.Agent.Tests.Doctor;
@@ -44,6 +45,15 @@ public sealed class RecordedMachineTests
             Assert.True(finding.Severity is Severity.Ok or Severity.Info || finding.Remedy.Length > 0, finding.ToString());
             Assert.False(finding.Severity == Severity.Ok && finding.Remedy.Length > 0, finding.ToString());
         }
+    }
+
+    [Theory]
+    [MemberData(nameof(Machines))]
+    public void The_grader_takes_a_host_to_post_where_the_doctor_does(string name)
+    {
+        using var machine = new RecordedMachine(name);
+        var posts = new HostDoctor(machine.Root, "/var/lib/exitless").Diagnose().Findings.Any(f => f is { Id: "device-posting", Severity: "ok" });
+        Assert.Equal(posts ? VectorGrade.Posted : null, HostBypass.Read(machine.Root));
     }
 
     private static IEnumerable<string> Lines(Diagnosis diagnosis) =>
