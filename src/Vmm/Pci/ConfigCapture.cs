@@ -48,8 +48,11 @@ internal sealed class ConfigCapture
     /// <summary>The pin of INTx, 1 to 4; 0 for none.</summary>
     public int Pin => (int)(Dword(0x3c) >> 8 & 0xff) is var pin and <= 4 ? pin : 0;
 
-    /// <summary>True if function 0 of the same device says that there are others.</summary>
-    public bool IsMultiFunction => (Dword(0x0c) & 0x0080_0000) != 0;
+    /// <summary>
+    /// True for a function that says it has others beside it. One without a pin is not believed: VFs have none (the SR-IOV specification demands it), and their neighbours
+    /// are devices of their own.
+    /// </summary>
+    public bool IsMultiFunction => (Dword(0x0c) & 0x0080_0000) != 0 && Pin != 0;
 
     /// <summary>The BARs.</summary>
     /// <param name="sizes">Size of each BAR's region; 0 for none.</param>

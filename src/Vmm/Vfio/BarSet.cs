@@ -3,13 +3,14 @@ using Exitless.Vmm.Pci;
 
 namespace Exitless.Vmm.Vfio;
 
-/// <summary>All BARs of a device: which answer, where, and what lies at an address. Allocates nothing once made.</summary>
+/// <summary>All BARs of a device: which answer, where, and what lies at an address. Allocates nothing once made, but for a ROM that the guest reads.</summary>
 internal sealed class BarSet(IVfioDevice device, ConfigSpace view, IReadOnlyList<AssignedBar> bars) : IDisposable
 {
     public const uint IoEnable = 1, MemoryEnable = 2;
 
     // An array: over an interface, foreach would allocate an enumerator on each trapped access.
     private readonly AssignedBar[] _bars = [.. bars];
+    private byte[]? _rom;
 
     /// <summary>Bytes that the guest reaches without an exit.</summary>
     public ulong MappedBytes => (ulong)_bars.Sum(b => (long)b.MappedBytes);
@@ -90,7 +91,10 @@ internal sealed class BarSet(IVfioDevice device, ConfigSpace view, IReadOnlyList
             return ulong.MaxValue;
         Span<byte> data = stackalloc byte[8];
         data.Clear();
-        device.Read(bar.Region, offset, data[..size]);
+        if (bar.Description.IsRom)
+            Rom(bar).AsSpan((int)offset, size).CopyTo(data);
+        else
+            device.Read(bar.Region, offset, data[..size]);
         return BinaryPrimitives.ReadUInt64LittleEndian(data);
     }
 
@@ -109,6 +113,16 @@ internal sealed class BarSet(IVfioDevice device, ConfigSpace view, IReadOnlyList
     {
         foreach (var bar in _bars.Reverse())
             bar.Dispose();
+    }
+
+    /// <summary>The ROM's bytes, read once: the kernel maps and unmaps the whole ROM for each read, which a guest that reads it byte by byte would make it do a million times.</summary>
+    private byte[] Rom(AssignedBar bar)
+    {
+        if (_rom is not null)
+            return _rom;
+        var bytes = new byte[bar.Region.Size];
+        device.Read(bar.Region, 0, bytes);
+        return _rom = bytes;
     }
 
     private ulong Address(AssignedBar bar)

@@ -1,3 +1,4 @@
+using Exitless.Linux;
 using Exitless.Vmm.Control;
 using Exitless.Vmm.Pci;
 
@@ -96,10 +97,19 @@ internal sealed class DeviceSet(IDmaSpace space, DeviceAssembly assembly, PciBus
         }
     }
 
+    /// <summary>Each vector in use is a descriptor, and a device can have 2,048 of them.</summary>
+    private static void RaiseDescriptorLimit()
+    {
+        var limit = ResourceLimit.Get(LimitedResource.OpenFiles);
+        if (limit.Soft < limit.Hard)
+            ResourceLimit.Set(LimitedResource.OpenFiles, limit with { Soft = limit.Hard });
+    }
+
     private List<DeviceSlot> Add(IReadOnlyList<VfioDeviceConfig> devices, DeviceDescriptors descriptors, Action<IReadOnlyList<OpenedDevice>> place)
     {
         if (_disposed)
             throw new VmmProblemException("vm-not-running", "The VM does not run.", "Its guest has just ended.", "Start the VM.");
+        RaiseDescriptorLimit();
         space.Join(devices, descriptors);
         var unused = new List<IDisposable>();
         var made = new List<DeviceSlot>();

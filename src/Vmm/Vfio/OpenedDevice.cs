@@ -11,6 +11,9 @@ namespace Exitless.Vmm.Vfio;
 /// <param name="Bars">The BARs that the guest gets, and their places.</param>
 internal sealed record OpenedDevice(VfioDeviceConfig Config, string Field, IVfioDevice Device, ConfigCapture Capture, IReadOnlyList<(BarDescription Description, BarRequest Request)> Bars)
 {
+    // What a guest reads of it is kept in memory.
+    private const ulong LargestRom = 4 << 20;
+
     /// <summary>Reads a device's configuration space, and checks that the device can be assigned.</summary>
     /// <exception cref="VmmProblemException">device-bar-unsupported.</exception>
     public static OpenedDevice Examine(VfioDeviceConfig config, string field, IVfioDevice device)
@@ -29,7 +32,7 @@ internal sealed record OpenedDevice(VfioDeviceConfig Config, string Field, IVfio
         CheckTable(config, field, capture, bars);
         var shown = bars.ConvertAll(b => !b.IsIo && BarAreas.FillsItsPage(device.Bars[b.Index], Holes(capture, b.Index)) ? b with { Size = BarAreas.Page } : b);
         // A ROM is a convenience: one that is odd is left out.
-        if (device.Rom.Size is >= 2048 and <= 16 << 20 && (device.Rom.Size & (device.Rom.Size - 1)) == 0)
+        if (device.Rom.Size is >= 2048 and <= LargestRom && (device.Rom.Size & (device.Rom.Size - 1)) == 0)
             shown.Add(new BarDescription(BarDescription.Rom, device.Rom.Size, 0));
         return new OpenedDevice(config, field, device, capture, [.. shown.Select(b => (b, new BarRequest(config.Address, b.Index, b.Size, b.Is64Bit, field) { IsIo = b.IsIo }))]);
     }

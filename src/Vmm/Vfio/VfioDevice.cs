@@ -130,8 +130,9 @@ internal sealed class VfioDevice : IVfioDevice
 
     private VfioRegion Region(int index)
     {
-        var buffer = new byte[InfoRoom];
-        ref var info = ref MemoryMarshal.AsRef<VfioRegionInfo>(buffer.AsSpan());
+        Span<byte> buffer = stackalloc byte[InfoRoom];
+        buffer.Clear();
+        ref var info = ref MemoryMarshal.AsRef<VfioRegionInfo>(buffer);
         info.ArgumentSize = InfoRoom;
         info.Index = (uint)index;
         if (_calls.Try(_handle, VfioRequests.DeviceGetRegionInfo, buffer) < 0)
@@ -140,7 +141,7 @@ internal sealed class VfioDevice : IVfioDevice
         {
             var bytes = info.ArgumentSize;
             buffer = new byte[bytes];
-            info = ref MemoryMarshal.AsRef<VfioRegionInfo>(buffer.AsSpan());
+            info = ref MemoryMarshal.AsRef<VfioRegionInfo>(buffer);
             info.ArgumentSize = bytes;
             info.Index = (uint)index;
             _calls.Call(_handle, VfioRequests.DeviceGetRegionInfo, $"VFIO_DEVICE_GET_REGION_INFO {index}", buffer);

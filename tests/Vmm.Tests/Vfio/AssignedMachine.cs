@@ -112,15 +112,19 @@ internal sealed class AssignedMachine : IDisposable
         {
             Assert.Equal(KvmRoutingEntry.Msi, Route(gsi).Type);
             // The very eventfd that VFIO signals: otherwise the kernel could not pair the two.
-            Assert.Contains(trigger, Hardware.Triggers.Values);
+            Assert.Contains(trigger, Hardware.Triggers.Values.Concat(Hardware.Others.Values.SelectMany(o => o)));
         }
         var vectors = Device.TakeVectors();
         if (vectors.Kind == "msi-x")
             Assert.Equal(vectors.Vectors.Count, Hardware.Triggers.Values.Count(t => t is not null));
         else
             Assert.Empty(Hardware.Triggers);
-        if (!Hardware.Answers)
+        if (!Hardware.Answers || Device.IsAsleep)
             Assert.Empty(Kvm.Shown);
+        if (Peers is not null)
+            Assert.Equal(Kvm.Shown.Values.Select(s => s.Address).Order(), Peers.Mapped.Keys.Order());
+        Assert.Equal(Kvm.Levels.Count, vectors.PinGsi is null ? 0 : 1);
+        Assert.InRange(Routes.Taken, 24, 24 + 8);
     }
 
     public void Dispose() => _owned.Dispose();

@@ -9,34 +9,62 @@ namespace Exitless.Vmm.Tests.Vfio;
 /// <summary>A guest that writes anything anywhere: nothing throws, no irqfd is ever without its one route, no BAR is reachable while its device does not answer.</summary>
 public class HostileGuestTests
 {
-    private static readonly int[] TellingRegisters = [0x04, 0x05, 0x10, 0x14, 0x1c, 0x20, 0x30, 0x3c, 0x70, 0x72, 0x73, 0xa8, 0xa9, 0xb4, 0x100, 0x150];
+    private static readonly int[] TellingRegisters = [0x04, 0x05, 0x10, 0x14, 0x1c, 0x20, 0x24, 0x30, 0x3c, 0x44, 0x52, 0x54, 0x5c, 0x70, 0x72, 0x73, 0xa8, 0xa9, 0xb4, 0x100, 0x150];
     private static readonly int[] Sizes = [1, 2, 4, 8];
-    private static readonly uint[] TellingValues = [0, 1, 2, 6, 0x8000, 0xc000, 0x8000_0000, 0xc000_0000, 0xfee0_0000, 0xc000_4000, 0xd000_0000, 0x4000_0000, 0xffff_ffff];
+    private static readonly uint[] TellingValues = [0, 1, 2, 3, 6, 7, 0x31, 0x8000, 0xc000, 0x8000_0000, 0xc000_0000, 0xfee0_0000, 0xc000_4000, 0xd000_0000, 0x4000_0000, 0xffff_ffff];
 
     private static readonly Gen<(int Kind, int Place, int Size, uint Value)> Act = Gen.Select(
-        Gen.Int[0, 9], Gen.OneOf(Gen.Int[0, 4095], Pick(TellingRegisters)), Pick(Sizes), Gen.OneOf(Gen.UInt, Pick(TellingValues)));
+        Gen.Int[0, 10], Gen.OneOf(Gen.Int[0, 4095], Pick(TellingRegisters)), Pick(Sizes), Gen.OneOf(Gen.UInt, Pick(TellingValues)));
 
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void Anything_goes_and_nothing_breaks(bool grows) => Act.Array[1, 120].Sample(
-        acts =>
-        {
-            using var machine = new AssignedMachine(device =>
+    public void Anything_goes_and_nothing_breaks(bool grows) => Act.Array[1, 120].Sample(acts => Play(grows, acts), iter: 150, threads: 1);
+
+    [Fact]
+    public void Short_attacks_by_the_thousand_break_nothing_either() => Act.Array[1, 16].Sample(acts => Play(acts.Length % 2 == 0, acts), iter: FuzzRuns.Count, threads: 1);
+
+    private static void Play(bool grows, (int Kind, int Place, int Size, uint Value)[] acts)
+    {
+        using var machine = new AssignedMachine(
+            device =>
             {
                 device.MsixGrows = grows;
+                // Power management, MSI, MSI-X, PCI Express and Advanced Features; a pin, a ROM and a BAR of ports.
+                (device.IntxCount, device.MsiCount) = (1, 8);
+                device.Word(0x34, 0x40);
+                device.Word(0x3c, 0x0100);
+                device.Word(0x40, 0xfe03_5001);
+                device.Word(0x50, 0x0186_7005);
                 device.Word(0xa0, 0x0002_b010);
                 device.Word(0xb0, 0x0306_0013);
-            });
-            var ports = new PciPorts(machine.Bus, new ResetControl(new GuestEnd()));
-            machine.EnableMsix();
-            foreach (var act in acts)
-            {
+                device.Word(0x24, 1);
+                device.SetBar(5, 0x20, mappable: false);
+                device.SetRom(0x1000);
+            },
+            peers: true);
+        var ports = new PciPorts(machine.Bus, new ResetControl(new GuestEnd()));
+        var window = new PciIoWindow(machine.Bus);
+        machine.EnableMsix();
+        foreach (var act in acts)
+        {
+            if (act.Kind == 10)
+                PerformOnPorts(machine, window, act);
+            else
                 Perform(machine, ports, act);
-                machine.AssertSound();
-            }
-        },
-        iter: 150, threads: 1);
+            machine.AssertSound();
+        }
+    }
+
+    private static void PerformOnPorts(AssignedMachine machine, PciIoWindow window, (int Kind, int Place, int Size, uint Value) act)
+    {
+        var size = Math.Min(act.Size, 4);
+        if ((act.Value & 1) == 0)
+            window.WritePort(act.Place, size, act.Value);
+        else
+            _ = window.ReadPort(act.Place, size);
+        machine.Device.Settle();
+    }
 
     private static Gen<T> Pick<T>(T[] values) => Gen.Int[0, values.Length - 1].Select(i => values[i]);
 

@@ -92,9 +92,9 @@ internal sealed class ScriptedDevice : IVfioDevice
 
     public void Word(int offset, uint value) => BinaryPrimitives.WriteUInt32LittleEndian(Bytes.AsSpan(offset), value);
 
-    public void SetBar(int index, int size, bool msixMappable = true, IReadOnlyList<(ulong Offset, ulong Size)>? sparse = null)
+    public void SetBar(int index, int size, bool msixMappable = true, IReadOnlyList<(ulong Offset, ulong Size)>? sparse = null, bool mappable = true)
     {
-        _bars[index] = new VfioRegion((ulong)size, (ulong)index << 40, true, msixMappable, sparse);
+        _bars[index] = new VfioRegion((ulong)size, (ulong)index << 40, mappable, msixMappable, sparse);
         _memory[index] = new byte[size];
         _files[index] = MemoryFile.Create($"bar{index}", Math.Max(size, 4096));
     }
