@@ -135,7 +135,6 @@ internal sealed class ControlServer : IDisposable
         }
         while (_vm.TakeDeviceEvent() is { } happened)
             _feed.Add(happened);
-        _devices.SendAnswers();
         _feed.LastRestart = _vm.LastRestart;
         if (_vm.TakeEnded())
         {
@@ -143,6 +142,8 @@ internal sealed class ControlServer : IDisposable
             _feed.PumpAll(_vm.Log, _vm.End);
             _vm.CloseLog();
         }
+        // Behind the end, which releases every device, so that whoever waits for one hears of it.
+        _devices.SendAnswers();
         if (Volatile.Read(ref _endAsked) && _leaveBy is null)
             End();
     }

@@ -52,7 +52,14 @@ internal sealed class DeviceRequests(VmLife vm, ControlConnections connections, 
     private void Answer(ControlConnection connection, uint request, VmmProblemException? problem)
     {
         _answers.Enqueue((connection, request, problem));
-        wake();
+        try
+        {
+            wake();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The process is leaving, and its clients see that.
+        }
     }
 
     private static VmmProblemException? Run(IMachineDevices machine, IReadOnlyList<VfioDeviceConfig> devices, DeviceDescriptors descriptors)

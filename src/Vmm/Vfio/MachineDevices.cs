@@ -19,7 +19,9 @@ internal sealed class MachineDevices : IMachineDevices, IDisposable
     private readonly TimeProvider _time;
     private readonly DeviceWatch _watch;
     private readonly EventFd _interrupt;
+    private readonly Lock _gate = new();
     private long _lastEvent;
+    private bool _disposed;
 
     /// <summary>Puts the parts together; there is no device yet.</summary>
     /// <param name="makeSpace">Where devices' DMA goes.</param>
@@ -72,12 +74,19 @@ internal sealed class MachineDevices : IMachineDevices, IDisposable
 
     public void Attach(IReadOnlyList<VfioDeviceConfig> devices, DeviceDescriptors descriptors)
     {
-        foreach (var slot in Set.Plug(devices, descriptors))
+        var slots = Set.Plug(devices, descriptors);
+        lock (_gate)
         {
-            _watch.Add(slot);
-            foreach (var device in slot.Devices)
-                Report(device.Config.Address, DeviceChange.Attached, $"It is in slot {slot.Number} of the guest's bus.");
-            Hotplug.Announce(slot.Number);
+            // A guest that ended meanwhile has them released by now, and nobody is left to tell.
+            if (_disposed)
+                return;
+            foreach (var slot in slots)
+            {
+                _watch.Add(slot);
+                foreach (var device in slot.Devices)
+                    Report(device.Config.Address, DeviceChange.Attached, $"It is in slot {slot.Number} of the guest's bus.");
+                Hotplug.Announce(slot.Number);
+            }
         }
     }
 
@@ -91,6 +100,12 @@ internal sealed class MachineDevices : IMachineDevices, IDisposable
 
     public void Dispose()
     {
+        lock (_gate)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+        }
         _watch.Dispose();
         Set.Dispose();
         _bell.Dispose();

@@ -153,6 +153,27 @@ public sealed class HotplugTests : IDisposable
     }
 
     [Fact]
+    public async Task A_guest_that_ends_while_a_device_is_being_opened_releases_it()
+    {
+        var cancellation = TestContext.Current.CancellationToken;
+        using var opening = new SemaphoreSlim(0);
+        using var open = new SemaphoreSlim(0);
+        _space.Opening = _ =>
+        {
+            opening.Release();
+            Assert.True(open.Wait(Generous, cancellation));
+        };
+        var attach = Task.Run(() => _machine.Attach([Device("0000:01:10.0")], new DeviceDescriptors()), cancellation);
+        Assert.True(await opening.WaitAsync(Generous, cancellation));
+        var end = Task.Run(_machine.Dispose, cancellation);
+        open.Release();
+        await Task.WhenAll(attach, end).WaitAsync(Generous, cancellation);
+        Assert.Empty(_space.Inside);
+        Assert.Equal("close", _space.Opened["0000:01:10.0"].Journal[^1]);
+        AssertNothingLeft();
+    }
+
+    [Fact]
     public void A_device_that_is_there_or_is_not_is_refused_by_name()
     {
         _machine.Attach([Device("0000:01:10.0")], new DeviceDescriptors());
