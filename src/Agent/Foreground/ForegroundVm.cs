@@ -49,6 +49,8 @@ internal sealed class ForegroundVm : IDisposable
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, Stop);
+        using var pause = PosixSignalRegistration.Create(PosixSignal.SIGTSTP, c => Ask(c, "paused; SIGCONT lets it run on", r => r.Client.PauseAsync(_askedTwice.Token)));
+        using var resume = PosixSignalRegistration.Create(PosixSignal.SIGCONT, c => Ask(c, "runs on", r => r.Client.ResumeAsync(_askedTwice.Token)));
         using var tell = PosixSignalRegistration.Create(TellStatistics, Tell);
         IReadOnlyList<BoundDevice> taken = [];
         var running = await _starter.StartAsync(
@@ -99,6 +101,8 @@ internal sealed class ForegroundVm : IDisposable
                     return ended.End;
                 if (happening is VmmConsoleOutput output)
                     Write(output.Data.Span);
+                else if (happening is VmmRestarted { Restart: var restart })
+                    Say($"restart={restart.Count} reason={restart.Reason} {restart.Text}");
             }
         }
         catch (Exception e) when (e is IOException or VmmProblemException)
@@ -134,6 +138,26 @@ internal sealed class ForegroundVm : IDisposable
     {
         context.Cancel = true;
         (_asked.IsCancellationRequested ? _askedTwice : _asked).Cancel();
+    }
+
+    private void Ask(PosixSignalContext context, string done, Func<RunningVm, Task> ask)
+    {
+        context.Cancel = true;
+        if (Volatile.Read(ref _running) is { } running)
+            _ = AskAsync();
+
+        async Task AskAsync()
+        {
+            try
+            {
+                await ask(running);
+                Say(done);
+            }
+            catch (Exception e) when (e is IOException or OperationCanceledException or VmmProblemException or ObjectDisposedException)
+            {
+                // It has ended meanwhile.
+            }
+        }
     }
 
     private void Tell(PosixSignalContext context)

@@ -67,17 +67,20 @@ internal sealed class Preflight(HostRoot root, ImageFolder images, DeviceClaims 
             "image-not-found", "No such image", name.Length == 0 ? $"No {field} is named." : $"The host has no {field} '{name}' in {images.Path}.",
             $"Put the file there (its name ends in {suffix}), or choose one of: {string.Join(", ", images.List().Where(i => i.Kind == field).Select(i => i.Name).DefaultIfEmpty("(none)"))}.", field);
 
-    // Documentation/arch/x86/boot.rst: the boot sector's signature at 0x1fe, the magic "HdrS" at 0x202. The VMM looks at the rest.
+    // Documentation/arch/x86/boot.rst: the boot sector's signature at 0x1fe, the magic "HdrS" at 0x202. The VMM looks at the rest, and at ELF files.
     private static void CheckKernel(string path, string name)
     {
         const int MagicOffset = 0x202;
         var header = new byte[MagicOffset + 4];
         using var file = File.OpenHandle(path);
-        if (RandomAccess.Read(file, header, 0) < header.Length || !header.AsSpan(MagicOffset).SequenceEqual("HdrS"u8)
+        var count = RandomAccess.Read(file, header, 0);
+        if (header.AsSpan(0, count).StartsWith("\u007fELF"u8))
+            return;
+        if (count < header.Length || !header.AsSpan(MagicOffset).SequenceEqual("HdrS"u8)
             || BinaryPrimitives.ReadUInt16LittleEndian(header.AsSpan(0x1fe)) != 0xaa55)
             throw new ProblemException(
                 "kernel-not-bzimage", "The kernel is not a bzImage", $"'{name}' does not begin with a Linux boot sector.",
-                "Use the compressed kernel that distributions install as /boot/vmlinuz-…; an uncompressed vmlinux (ELF) is not one.", "kernel");
+                "Use the compressed kernel that distributions install as /boot/vmlinuz-…, or an uncompressed vmlinux (ELF) built with CONFIG_PVH.", "kernel");
     }
 
     private List<PlannedDevice> CheckDevices(WantedVm vm)
