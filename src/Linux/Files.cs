@@ -66,6 +66,13 @@ public static partial class Files
         }
     }
 
+    /// <summary>Cuts a file off, or extends it with zeros.</summary>
+    public static void SetSize(SafeHandle file, long bytes)
+    {
+        if (TruncateNative(file, bytes) < 0)
+            throw LinuxException.FromLastError($"ftruncate to {bytes:#,0}");
+    }
+
     /// <summary>As <see cref="ReadAt"/>, but a failure gives -1 and the error number; allocates nothing.</summary>
     public static int TryReadAt(SafeHandle file, Span<byte> buffer, long offset, out int error)
     {
@@ -120,6 +127,9 @@ public static partial class Files
     }
 
     internal static SafeFileHandle Own(int descriptor) => new(descriptor, ownsHandle: true);
+
+    [LibraryImport("libc", EntryPoint = "ftruncate", SetLastError = true)]
+    private static partial int TruncateNative(SafeHandle file, long length);
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int OpenNative(string path, int flags, int permissions);

@@ -17,7 +17,8 @@ namespace Exitless.Vmm;
 internal static class MachineBuilder
 {
     /// <summary>See <see cref="MachineLauncher"/>.</summary>
-    public static IMachine Launch(VmConfig config, VmmDescriptors descriptors, ConsoleRing console, Action ended)
+    /// <param name="confine">Gives up privileges; called when everything is open, before the guest runs.</param>
+    public static IMachine Launch(VmConfig config, VmmDescriptors descriptors, ConsoleRing console, Action ended, Action? confine = null)
     {
         ConfigChecks.Check(config);
         var topology = ConfigChecks.Topology(config);
@@ -37,6 +38,7 @@ internal static class MachineBuilder
             var machine = new Machine(parts, ended);
             try
             {
+                confine?.Invoke();
                 machine.Start();
             }
             catch

@@ -32,7 +32,7 @@ internal sealed class VmmLauncher(string program, string runFolder, HostRoot roo
         ProcessDescriptor process;
         try
         {
-            process = ProcessSpawn.Start(new SpawnRequest { Path = program, Arguments = ["vmm", "--socket", SocketOf(vmId)], OutputPath = Path.Combine(folder, "vmm.log") });
+            process = ProcessSpawn.Start(new SpawnRequest { Path = program, Arguments = ["vmm", "--socket", SocketOf(vmId), .. VmSandbox.Arguments(vmId)], OutputPath = Path.Combine(folder, "vmm.log") });
         }
         catch (LinuxException e)
         {

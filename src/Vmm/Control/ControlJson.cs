@@ -18,6 +18,7 @@ internal sealed record WireProblem(string Code, string Title, string Detail, str
 [JsonSerializable(typeof(VmEnd))]
 [JsonSerializable(typeof(VmRestart))]
 [JsonSerializable(typeof(List<DeviceVectors>))]
+[JsonSerializable(typeof(List<SandboxAttempt>))]
 [JsonSerializable(typeof(AttachRequest))]
 [JsonSerializable(typeof(DetachRequest))]
 [JsonSerializable(typeof(VmmDeviceEvent))]

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Exitless.Vmm.Devices;
+using Exitless.Vmm.Sandbox;
 
 namespace Exitless.Vmm.Control;
 
@@ -62,6 +63,9 @@ internal sealed class ControlRequests(VmLife vm, ControlConnections connections,
                 break;
             case FrameKind.TakeVectors:
                 connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId, JsonSerializer.SerializeToUtf8Bytes(vm.Running.TakeVectors(), ControlJson.Default.ListDeviceVectors)));
+                break;
+            case FrameKind.TrySandbox:
+                connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId, JsonSerializer.SerializeToUtf8Bytes(SandboxProbe.Run(), ControlJson.Default.ListSandboxAttempt)));
                 break;
             case FrameKind.AttachDevices:
                 devices.Attach(connection, frame);

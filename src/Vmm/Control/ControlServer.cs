@@ -79,9 +79,9 @@ internal sealed class ControlServer : IDisposable
         {
             File.Delete(_path);
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // The folder went first.
+            // The folder went first, or the process sees no folders any more: then the agent removes it.
         }
     }
 

@@ -19,6 +19,7 @@ internal enum FrameKind : ushort
     DetachDevice = 21,
     Pause = 9,
     Resume = 10,
+    TrySandbox = 30,
     Reply = 64,
     Problem = 65,
     ConsoleOutput = 66,

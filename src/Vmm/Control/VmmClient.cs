@@ -128,6 +128,13 @@ public sealed class VmmClient : IAsyncDisposable
         await own.AskAsync(FrameKind.DetachDevice, JsonSerializer.SerializeToUtf8Bytes(request, ControlJson.Default.DetachRequest), [], cancellationToken);
     }
 
+    /// <summary>Has the process try what its sandbox should refuse.</summary>
+    public async Task<IReadOnlyList<SandboxAttempt>> TrySandboxAsync(CancellationToken cancellationToken)
+    {
+        var reply = await AskAsync(FrameKind.TrySandbox, default, [], cancellationToken);
+        return JsonSerializer.Deserialize(reply.Payload.Span, ControlJson.Default.ListSandboxAttempt)!;
+    }
+
     /// <summary>
     /// Console output from the oldest byte that the VMM's ring (256 KiB) still has, then live; ends after <see cref="VmmEnded"/>.
     /// Each call has a connection of its own, so a slow reader holds up nobody else.

@@ -10,6 +10,8 @@ internal static class LockedMemory
     public static void Reserve(ulong bytes)
     {
         var limit = ResourceLimit.Get(LimitedResource.LockedMemory);
+        if (limit.Soft == ResourceLimit.Unlimited)
+            return;   // and in a sandbox the process could not read its own status
         var wanted = Decide(limit, ProcessStatus.Read(), bytes);
         if (wanted != limit)
             ResourceLimit.Set(LimitedResource.LockedMemory, wanted);
