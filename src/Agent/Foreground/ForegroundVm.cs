@@ -66,7 +66,7 @@ internal sealed class ForegroundVm : IDisposable
             var end = await FollowAsync(running);
             await ended.CancelAsync();
             await stopping;
-            TellEnd(running, end);
+            await TellEndAsync(running, end);
             return end.Reason == VmEndReason.PowerOff ? 0 : 2;
         }
         finally
@@ -167,11 +167,25 @@ internal sealed class ForegroundVm : IDisposable
             WriteLine(_statistics!.Read(running.ProcessId, null));
     }
 
-    private void TellEnd(RunningVm running, VmEnd end)
+    private async Task TellEndAsync(RunningVm running, VmEnd end)
     {
         if (_options.Json)
-            WriteLine(_statistics!.Read(running.ProcessId, end));
+            WriteLine(_statistics!.Read(running.ProcessId, end, await CollectionsAsync(running)));
         Say($"end={end.Reason} {end.Text}");
+    }
+
+    // Each new connection is told; one that has been made before would not be.
+    private static async Task<int?> CollectionsAsync(RunningVm running)
+    {
+        try
+        {
+            await using var client = await VmmClient.ConnectAsync(running.SocketPath, CancellationToken.None);
+            return client.Hello.Collections;
+        }
+        catch (Exception e) when (e is IOException or VmmProblemException)
+        {
+            return null;
+        }
     }
 
     private void TellStep(IReadOnlyList<Step> steps)

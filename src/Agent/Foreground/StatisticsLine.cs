@@ -14,13 +14,16 @@ internal sealed class StatisticsLine(VmmStatistics descriptors) : IDisposable
     /// <summary>Reads all of them now.</summary>
     /// <param name="processId">The VM's process.</param>
     /// <param name="end">How the guest ended; null while it runs.</param>
-    public string Read(int processId, VmEnd? end)
+    /// <param name="collections">Garbage collections of the VM's process; null where nobody asked it.</param>
+    public string Read(int processId, VmEnd? end, int? collections = null)
     {
         using var buffer = new MemoryStream();
         using (var json = new Utf8JsonWriter(buffer))
         {
             json.WriteStartObject();
             json.WriteNumber("processId", processId);
+            if (collections is { } count)
+                json.WriteNumber("collections", count);
             if (end is not null)
             {
                 json.WriteStartObject("end");

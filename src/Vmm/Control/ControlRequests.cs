@@ -19,7 +19,7 @@ internal sealed class ControlRequests(VmLife vm, ControlConnections connections,
             frame.CloseDescriptors();
             connections.Refuse(connection, frame.RequestId, problem);
         }
-        catch (Exception e) when (e is IOException or JsonException or ArgumentException)
+        catch (Exception e)
         {
             frame.CloseDescriptors();
             connections.Refuse(connection, frame.RequestId, new VmmProblemException("vmm-failed", "The VM's process could not do that.", e.Message, "See the log of the VM's process.", innerException: e));

@@ -30,6 +30,7 @@ internal sealed class VmLife(ConsoleRing console, MachineLauncher launcher, Time
         VmId = _config?.VmId ?? Guid.Empty,
         StartedAt = _startedAt,
         Config = _config,
+        Collections = GC.CollectionCount(0),
         End = End,
         Paused = _machine?.IsPaused ?? false,
         LastRestart = LastRestart,

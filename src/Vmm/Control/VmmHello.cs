@@ -38,6 +38,9 @@ public sealed record VmmHello
     /// <summary>The guest's latest new start in this process; null if there was none.</summary>
     public VmRestart? LastRestart { get; init; }
 
+    /// <summary>Garbage collections of the process so far; 0 from one that does not say.</summary>
+    public int Collections { get; init; }
+
     /// <summary>How the guest ended; null until it has.</summary>
     public VmEnd? End { get; init; }
 }
