@@ -20,6 +20,7 @@ public static class VmmProcess
     /// <param name="cancellationToken">Ends the guest at once and leaves.</param>
     public static Task RunConfinedAsync(string socketPath, uint user, string emptyFolder, CancellationToken cancellationToken)
     {
+        CurrentThread.SetName("exitless-vmm");   // after its new start the kernel would call it exe
         var sandbox = new ProcessSandbox(user, emptyFolder);
         return RunAsync(socketPath, (c, d, console, ended) => MachineBuilder.Launch(c, d, console, ended, sandbox.Enter), TimeProvider.System, cancellationToken);
     }

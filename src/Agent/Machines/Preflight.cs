@@ -33,7 +33,8 @@ internal sealed class Preflight(HostRoot root, ImageFolder images, DeviceClaims 
     /// <exception cref="ProblemException">The first thing that stands in the way.</exception>
     public LaunchPlan Check(WantedVm vm, string kernel, string? initrd)
     {
-        CheckHost(vm.Devices.Count > 0);
+        // Where /dev/kvm is there, what the CPU shows does not matter: some KVMs need neither vmx nor svm.
+        CheckHost(vm.Devices.Count > 0, lookAtCpu: false);
         return CheckDevicesAndMemory(vm, kernel, initrd);
     }
 
@@ -44,7 +45,7 @@ internal sealed class Preflight(HostRoot root, ImageFolder images, DeviceClaims 
         return new LaunchPlan(vm, kernel, initrd, devices);
     }
 
-    private void CheckHost(bool withDevices)
+    private void CheckHost(bool withDevices, bool lookAtCpu = true)
     {
         var capabilities = HostCapabilities.Read(root);
         void Need(string name, string code, string title)
@@ -53,7 +54,8 @@ internal sealed class Preflight(HostRoot root, ImageFolder images, DeviceClaims 
             if (!capability.Present)
                 throw new ProblemException(code, title, capability.Detail, capability.Remedy);
         }
-        Need(HostCapabilities.Virtualization, "no-virtualization", "The host's CPU offers no virtualization");
+        if (lookAtCpu)
+            Need(HostCapabilities.Virtualization, "no-virtualization", "The host's CPU offers no virtualization");
         Need(HostCapabilities.Kvm, "no-kvm", "The host has no KVM");
         if (!withDevices)
             return;

@@ -21,8 +21,7 @@ internal sealed class ProcessSandbox(uint user, string emptyFolder)
         {
             if (user != 0)
             {
-                // A device that is plugged in later pins memory too, then without the superuser's privilege.
-                ResourceLimit.Set(LimitedResource.LockedMemory, new ResourceLimit(ResourceLimit.Unlimited, ResourceLimit.Unlimited));
+                RaiseLockedMemory();
                 Privileges.ChangeRoot(emptyFolder);
                 Privileges.BecomeUser(user);
             }
@@ -36,6 +35,21 @@ internal sealed class ProcessSandbox(uint user, string emptyFolder)
         {
             throw new VmmProblemException("sandbox-failed", "The VM's process could not give up its privileges.", $"{e.Message}.",
                 "Use a kernel with seccomp filters (CONFIG_SECCOMP_FILTER), and run the agent as root, or wholly without privileges.", innerException: e);
+        }
+    }
+
+    // A device that is plugged in later pins memory too, then without the superuser's privilege.
+    private static void RaiseLockedMemory()
+    {
+        try
+        {
+            ResourceLimit.Set(LimitedResource.LockedMemory, new ResourceLimit(ResourceLimit.Unlimited, ResourceLimit.Unlimited));
+        }
+        catch (LinuxException e) when (e.Errno == Errno.NotPermitted)
+        {
+            // In a container without CAP_SYS_RESOURCE: as far as it may.
+            var limit = ResourceLimit.Get(LimitedResource.LockedMemory);
+            ResourceLimit.Set(LimitedResource.LockedMemory, limit with { Soft = limit.Hard });
         }
     }
 }

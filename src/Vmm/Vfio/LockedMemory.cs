@@ -11,10 +11,23 @@ internal static class LockedMemory
     {
         var limit = ResourceLimit.Get(LimitedResource.LockedMemory);
         if (limit.Soft == ResourceLimit.Unlimited)
-            return;   // and in a sandbox the process could not read its own status
-        var wanted = Decide(limit, ProcessStatus.Read(), bytes);
+            return;
+        var wanted = Decide(limit, Status(), bytes);
         if (wanted != limit)
             ResourceLimit.Set(LimitedResource.LockedMemory, wanted);
+    }
+
+    // In its sandbox the process cannot read its own status: then it has no privilege, and the kernel counts what it has locked.
+    private static ProcessStatus Status()
+    {
+        try
+        {
+            return ProcessStatus.Read();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return default;
+        }
     }
 
     /// <summary>The limit to set.</summary>

@@ -39,7 +39,7 @@ public sealed class SeccompFilterTests
         Gen.UInt.Array[6].Sample(arguments => Run(number, arguments) == SeccompFilter.RefuseNotPermitted, iter: 1000);
 
     [Fact]
-    public void Executable_memory_is_refused_and_other_memory_is_not() => Gen.Select(Gen.OneOfConst(9u, 10u), Gen.UInt.Array[6]).Sample((number, arguments) =>
+    public void Executable_memory_is_refused_and_other_memory_is_not() => Gen.Select(Gen.Bool.Select(b => b ? 9u : 10u), Gen.UInt.Array[6]).Sample((number, arguments) =>
         Run(number, arguments) == ((arguments[2] & 4) == 0 ? SeccompFilter.Allow : SeccompFilter.RefuseNotPermitted));
 
     [Fact]
