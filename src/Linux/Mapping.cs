@@ -148,6 +148,13 @@ internal static partial class MemoryFile
         return file;
     }
 
+    /// <summary>Makes an empty memory file that grows as it is written.</summary>
+    public static SafeFileHandle CreateGrowing(string name)
+    {
+        var descriptor = CreateNative(name, CloseOnExec);
+        return descriptor < 0 ? throw LinuxException.FromLastError("memfd_create") : Files.Own(descriptor);
+    }
+
     [LibraryImport("libc", EntryPoint = "memfd_create", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int CreateNative(string name, uint flags);
 

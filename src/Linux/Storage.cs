@@ -21,9 +21,9 @@ internal static unsafe partial class Storage
     public static int TryPunch(SafeHandle file, long offset, long length, bool isBlockDevice) =>
         isBlockDevice ? TryBlock(file, BlockDiscard, offset, length) : TryAllocate(file, PunchHole | KeepSize, offset, length);
 
-    /// <summary>Makes a stretch read as zeros without writing them.</summary>
+    /// <summary>Makes a stretch read as zeros without writing them; a file that ends before its end grows.</summary>
     public static int TryZero(SafeHandle file, long offset, long length, bool isBlockDevice) =>
-        isBlockDevice ? TryBlock(file, BlockZeroOut, offset, length) : TryAllocate(file, ZeroRange | KeepSize, offset, length);
+        isBlockDevice ? TryBlock(file, BlockZeroOut, offset, length) : TryAllocate(file, ZeroRange, offset, length);
 
     private static int TryAllocate(SafeHandle file, int mode, long offset, long length)
     {

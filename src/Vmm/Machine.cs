@@ -2,6 +2,7 @@ using Exitless.Linux;
 using Exitless.Vmm.Control;
 using Exitless.Vmm.Devices;
 using Exitless.Vmm.Vfio;
+using Exitless.Vmm.Virtio;
 using Microsoft.Win32.SafeHandles;
 
 namespace Exitless.Vmm;
@@ -77,7 +78,7 @@ internal sealed class Machine : IMachine
         _gate.Open();
     }
 
-    public bool TryWriteConsole(ReadOnlySpan<byte> data) => _parts.Serial.TryReceive(data);
+    public bool TryWriteConsole(ReadOnlySpan<byte> data) => _parts.VirtioConsole is { IsOpen: true } console ? console.TryReceive(data) : _parts.Serial.TryReceive(data);
 
     public List<DeviceVectors> TakeVectors() => _parts.Devices.Set.TakeVectors();
 
@@ -140,6 +141,8 @@ internal sealed class MachineParts : IDisposable
     public required MmioBus Mmio { get; init; }
 
     public required SerialPort Serial { get; init; }
+
+    public VirtioConsole? VirtioConsole { get; init; }
 
     public required EventFd PowerButton { get; init; }
 

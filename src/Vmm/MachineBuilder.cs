@@ -2,6 +2,7 @@ using Exitless.Linux;
 using Exitless.Linux.Kvm;
 using Exitless.Vmm.Acpi;
 using Exitless.Vmm.Boot;
+using Exitless.Vmm.Boot.FromDisk;
 using Exitless.Vmm.Control;
 using Exitless.Vmm.Devices;
 using Exitless.Vmm.Interrupts;
@@ -23,7 +24,8 @@ internal static class MachineBuilder
         ConfigChecks.Check(config);
         var topology = ConfigChecks.Topology(config);
         MemoryChecks.CheckHost(config, HostRoot.Machine);
-        var kernel = GuestKernel.Read(descriptors.Kernel);
+        config = DiskBoot.Prepare(config, descriptors);
+        var kernel = GuestKernel.Read(descriptors.Kernel!);
         var plan = BootPlan.Make(kernel, descriptors.Initrd is null ? null : new BootFile(descriptors.Initrd, "initrd").Length(), config.CommandLine, (ulong)config.MemoryBytes);
         var kvm = new KvmSystem(descriptors.Kvm);
         kvm.CheckVcpus(topology);
@@ -49,7 +51,7 @@ internal static class MachineBuilder
             descriptors.Kvm.Dispose();
             if (config.OnReset != VmOnReset.Restart)
             {
-                descriptors.Kernel.Dispose();
+                descriptors.Kernel?.Dispose();
                 descriptors.Initrd?.Dispose();
             }
             return machine;
@@ -64,7 +66,7 @@ internal static class MachineBuilder
     private static MachineParts Build(
         VmConfig config, VmmDescriptors descriptors, ConsoleRing console, Action happened, GuestKernel kernel, BootPlan plan, KvmSystem kvm, KvmCpuidEntry[] cpuid, CpuTopology topology, ulong addressEnd, DisposeStack owned)
     {
-        var virtio = VirtioDevices.Open(config, descriptors, owned);
+        var virtio = VirtioDevices.Open(config, descriptors, console, owned);
         var vm = owned.Push(kvm.CreateVm());
         vm.SetIdentityMapAddress(MemoryMap.IdentityMap);
         vm.SetTssAddress(MemoryMap.Tss);
@@ -99,6 +101,7 @@ internal static class MachineBuilder
             Ports = Ports(serial, bus, devices.Hotplug, end),
             Mmio = new MmioBus(bus),
             Serial = serial,
+            VirtioConsole = virtio.Console,
             PowerButton = powerButton,
             Vcpus = vcpus,
             Restart = restarts ? new GuestRestart(kvm, vm, vcpus, bus, serial, Load) : null,

@@ -11,7 +11,7 @@ internal static class LinuxLoader
     /// <exception cref="VmmProblemException">A file cannot be read any more, see <see cref="BootFile.Load"/>.</exception>
     public static void Load(GuestMemory memory, GuestKernel kernel, VmmDescriptors descriptors, BootPlan plan, AcpiTables acpi)
     {
-        kernel.Load(memory, new BootFile(descriptors.Kernel, "kernel"), plan);
+        kernel.Load(memory, new BootFile(descriptors.Kernel!, "kernel"), plan);
         if (plan.InitrdBytes > 0)
             new BootFile(descriptors.Initrd!, "initrd").Load(memory, 0, plan.InitrdAddress, (long)plan.InitrdBytes);
         plan.CommandLine.CopyTo(memory.Slice(MemoryMap.CommandLine, plan.CommandLine.Length));

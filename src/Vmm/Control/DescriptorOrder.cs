@@ -28,14 +28,15 @@ internal static class DescriptorOrder
     {
         var groups = config.Devices.Select(d => d.IommuGroup).Distinct().Count();
         var disks = config.Disks.Sum(d => 1 + d.BackingFormats.Count);
-        var expected = 2 + (config.HasInitrd ? 1 : 0) + (groups > 0 ? 1 : 0) + groups + disks;
+        var hasKernel = config.BootDisk.Length == 0;
+        var expected = 1 + (hasKernel ? 1 : 0) + (config.HasInitrd ? 1 : 0) + (groups > 0 ? 1 : 0) + groups + disks;
         if (all.Count != expected)
             throw new VmmProblemException("vmm-protocol", "The launch has the wrong descriptors.", $"{all.Count} came; {expected} were expected.", "Update the agent.");
         var next = 0;
         return new VmmDescriptors
         {
             Kvm = all[next++],
-            Kernel = all[next++],
+            Kernel = hasKernel ? all[next++] : null,
             Initrd = config.HasInitrd ? all[next++] : null,
             VfioContainer = groups > 0 ? all[next++] : null,
             Groups = Take(groups),

@@ -48,6 +48,21 @@ public sealed record VmConfig
 
     /// <summary>True: assigned devices do not reach each other's memory by DMA. Otherwise they do where the host lets them, and where it does not nothing fails.</summary>
     public bool NoPeerToPeer { get; init; }
+
+    /// <summary>
+    /// The id of the disk whose own boot loader's default entry is booted: kernel, initrd and command line are read out of it, and <see cref="CommandLine"/> is
+    /// put behind the loader's. Empty: the kernel comes as a descriptor.
+    /// </summary>
+    public string BootDisk { get => field ?? ""; init; }
+
+    /// <summary>True: a virtio device gives the guest random numbers.</summary>
+    public bool Entropy { get; init; }
+
+    /// <summary>True: a virtio console (hvc0) beside the serial port; both write to the same console, and once its driver is up it takes what is typed.</summary>
+    public bool VirtioConsole { get; init; }
+
+    /// <summary>What cloud-init in the guest is told; null: nothing.</summary>
+    public SeedConfig? Seed { get; init; }
 }
 
 /// <summary>Sockets, cores and threads; their product is the number of vCPUs. Threads of a core are neighbours in the order of vCPUs, then cores of a socket.</summary>

@@ -8,11 +8,11 @@ public sealed class VmmDescriptors : IDisposable
     /// <summary>/dev/kvm, for reading and writing.</summary>
     public required SafeFileHandle Kvm { get; init; }
 
-    /// <summary>The kernel's file (a bzImage), for reading.</summary>
-    public required SafeFileHandle Kernel { get; init; }
+    /// <summary>The kernel's file (a bzImage), for reading; null if it is read out of <see cref="VmConfig.BootDisk"/>.</summary>
+    public SafeFileHandle? Kernel { get; set; }
 
     /// <summary>The initrd's file, for reading; null without one.</summary>
-    public SafeFileHandle? Initrd { get; init; }
+    public SafeFileHandle? Initrd { get; set; }
 
     /// <summary>/dev/vfio/vfio, freshly opened; null without devices.</summary>
     public SafeFileHandle? VfioContainer { get; init; }
@@ -34,7 +34,7 @@ public sealed class VmmDescriptors : IDisposable
     public void Dispose()
     {
         Kvm.Dispose();
-        Kernel.Dispose();
+        Kernel?.Dispose();
         Initrd?.Dispose();
         VfioContainer?.Dispose();
         foreach (var group in Groups)

@@ -36,6 +36,29 @@ internal sealed class ConsoleRing(Action wake)
             wake();
     }
 
+    /// <summary>Writes bytes; of more than the ring holds, the last ones stay.</summary>
+    public void Write(ReadOnlySpan<byte> data)
+    {
+        bool tell;
+        lock (_gate)
+        {
+            var skipped = Math.Max(0, data.Length - Capacity);
+            _end += skipped;
+            for (data = data[skipped..]; data.Length > 0;)
+            {
+                var start = (int)(_end % Capacity);
+                var piece = data[..Math.Min(data.Length, Capacity - start)];
+                piece.CopyTo(_bytes.AsSpan(start));
+                _end += piece.Length;
+                data = data[piece.Length..];
+            }
+            tell = _readerKnows;
+            _readerKnows = false;
+        }
+        if (tell)
+            wake();
+    }
+
     /// <summary>Copies bytes from an offset on, or from the oldest kept byte if that is newer.</summary>
     /// <returns>How many bytes were copied; <paramref name="offset"/> is then that of the first.</returns>
     public int Read(ref long offset, Span<byte> buffer)

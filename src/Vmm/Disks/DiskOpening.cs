@@ -1,5 +1,6 @@
 using Exitless.Linux;
 using Exitless.Vmm.Control;
+using Exitless.Vmm.Disks.Qcow2;
 using Microsoft.Win32.SafeHandles;
 
 namespace Exitless.Vmm.Disks;
@@ -36,7 +37,7 @@ internal static class DiskOpening
     /// <exception cref="VmmProblemException">disk-unreadable, disk-not-writable, disk-not-sectors, disk-empty; and those of the format.</exception>
     public static IDisk Open(DiskConfig config, ReadOnlySpan<SafeFileHandle> files, string field)
     {
-        RawDisk? below = null;
+        IDisk? below = null;
         try
         {
             for (var i = files.Length - 1; i >= 0; i--)
@@ -58,7 +59,7 @@ internal static class DiskOpening
         }
     }
 
-    private static RawDisk OpenOne(DiskConfig config, DiskFormat format, SafeFileHandle handle, RawDisk? below, bool isReadOnly, string field)
+    private static IDisk OpenOne(DiskConfig config, DiskFormat format, SafeFileHandle handle, IDisk? below, bool isReadOnly, string field)
     {
         if (FileKinds.Of(handle) is not (FileKind.Regular or FileKind.BlockDevice) and var kind)
             throw new VmmProblemException("disk-unreadable", "A disk's file is no file.", $"Disk {config.Id} is a {kind}.", "Choose a regular file or a block device.", field);
@@ -67,6 +68,8 @@ internal static class DiskOpening
         var file = new DiskFile(handle);
         if (format == DiskFormat.Raw && below is not null)
             throw new VmmProblemException("disk-chain-broken", "A raw disk has no backing file.", $"Disk {config.Id} came with one.", "Leave the backing files of raw disks away.", field);
+        if (format == DiskFormat.Qcow2)
+            return Qcow2Disk.Open(file, below, isReadOnly, below is null && isReadOnly && !config.IsReadOnly ? $"A backing file of disk {config.Id}" : $"Disk {config.Id}", field);
         var size = file.Size;
         if (size == 0)
             throw new VmmProblemException("disk-empty", "A disk's file is empty.", $"Disk {config.Id} has 0 bytes.", "Make it as large as the disk shall be (truncate -s 10G FILE).", field);

@@ -1,9 +1,12 @@
+using Exitless.Vmm.Boot.FromDisk;
 using Exitless.Vmm.Control;
+using Exitless.Vmm.Devices;
 using Exitless.Vmm.Disks;
 using Exitless.Vmm.Interrupts;
 using Exitless.Vmm.Kvm;
 using Exitless.Vmm.Memory;
 using Exitless.Vmm.Pci;
+using Exitless.Vmm.Seed;
 
 namespace Exitless.Vmm.Virtio;
 
@@ -13,11 +16,21 @@ internal sealed class VirtioDevices
     private readonly List<VirtioDevice> _devices = [];
 
     /// <summary>Checks what needs no descriptor.</summary>
-    /// <exception cref="VmmProblemException">See <see cref="DiskOpening.Check"/>.</exception>
-    public static void Check(VmConfig config) => DiskOpening.Check(config.Disks);
+    /// <exception cref="VmmProblemException">See <see cref="DiskOpening.Check"/> and <see cref="NoCloudSeed.Check"/>.</exception>
+    public static void Check(VmConfig config)
+    {
+        DiskOpening.Check(config.Disks);
+        DiskBoot.Check(config);
+        if (config.Seed is { } seed)
+            NoCloudSeed.Check(seed);
+    }
 
     /// <summary>How many devices the configuration asks for.</summary>
-    public static int Count(VmConfig config) => config.Disks.Count;
+    public static int Count(VmConfig config) =>
+        config.Disks.Count + (config.Seed is null ? 0 : 1) + (config.Entropy ? 1 : 0) + (config.VirtioConsole ? 1 : 0);
+
+    /// <summary>The console, if the VM has one of these.</summary>
+    public VirtioConsole? Console { get; private set; }
 
     /// <summary>How many MSI-X vectors all of them have: one for each queue and one for changes of the configuration.</summary>
     public int VectorCount => _devices.Sum(VectorsOf);
@@ -25,9 +38,10 @@ internal sealed class VirtioDevices
     /// <summary>Opens them all.</summary>
     /// <param name="config">What to launch.</param>
     /// <param name="descriptors">Their files, which go over to the devices.</param>
+    /// <param name="console">Where a console's output goes.</param>
     /// <param name="owned">Where what is made goes, to be released.</param>
     /// <exception cref="VmmProblemException">See <see cref="DiskOpening"/>.</exception>
-    public static VirtioDevices Open(VmConfig config, VmmDescriptors descriptors, DisposeStack owned)
+    public static VirtioDevices Open(VmConfig config, VmmDescriptors descriptors, ConsoleRing console, DisposeStack owned)
     {
         var all = new VirtioDevices();
         var next = 0;
@@ -39,6 +53,13 @@ internal sealed class VirtioDevices
             all.Add(new VirtioBlock(disk.Id, disk.Serial.Length > 0 ? disk.Serial : disk.Id, opened), owned);
             next += files;
         }
+        // After the others, so that a seed never takes the place of the root disk.
+        if (config.Seed is { } seed)
+            all.Add(new VirtioBlock(NoCloudSeed.DiskId, NoCloudSeed.DiskId, DiskOpening.Open(new DiskConfig { Id = NoCloudSeed.DiskId, IsReadOnly = true }, [NoCloudSeed.Make(config, seed)], "seed")), owned);
+        if (config.Entropy)
+            all.Add(new VirtioEntropy(TimeProvider.System), owned);
+        if (config.VirtioConsole)
+            all.Add(all.Console = new VirtioConsole(console), owned);
         return all;
     }
 
