@@ -147,7 +147,7 @@ internal static class MachineBuilder
     /// <summary>A guest that starts again is loaded from the same files.</summary>
     private static void KeepFiles(VmmDescriptors descriptors, DisposeStack owned)
     {
-        owned.Push(descriptors.Kernel);
+        owned.Push(descriptors.Kernel!);
         if (descriptors.Initrd is { } initrd)
             owned.Push(initrd);
     }

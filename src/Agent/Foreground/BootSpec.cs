@@ -1,20 +1,23 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Exitless.Agent.Machines;
 using Exitless.Contracts;
 using Exitless.Vmm.Control;
+using Exitless.Vmm.Disks;
 
 namespace Exitless.Agent.Foreground;
 
 /// <summary>
 /// A VM as a file describes it: the members of <see cref="VmConfig"/>, most of which have defaults here, and beside them <c>kernel</c> and <c>initrd</c> (paths),
-/// <c>memoryMib</c> and, in each of <c>devices</c>, <c>mac</c>.
+/// <c>memoryMib</c> and, in each of <c>devices</c>, <c>mac</c>; in each of <c>disks</c>, <c>file</c> (a path; its backing files are found by its header).
 /// </summary>
 /// <param name="Config">What is launched; the devices' groups are filled in later.</param>
 /// <param name="Wanted">The same in the words of the preflight.</param>
-/// <param name="KernelPath">The kernel's file.</param>
+/// <param name="KernelPath">The kernel's file; empty: it is read out of the boot disk.</param>
 /// <param name="InitrdPath">The initrd's file; null: none.</param>
-internal sealed record BootSpec(VmConfig Config, WantedVm Wanted, string KernelPath, string? InitrdPath)
+/// <param name="Disks">The disks' files.</param>
+internal sealed record BootSpec(VmConfig Config, WantedVm Wanted, string KernelPath, string? InitrdPath, IReadOnlyList<PlannedDisk> Disks)
 {
     private const string Kernel = "kernel", Initrd = "initrd", MemoryMib = "memoryMib", Devices = "devices";
     private static readonly string[] Own = [Kernel, Initrd, MemoryMib];
@@ -44,12 +47,17 @@ internal sealed record BootSpec(VmConfig Config, WantedVm Wanted, string KernelP
                 if (!Own.Contains(member, StringComparer.Ordinal) && !VmConfigJson.Members.Contains(member, StringComparer.Ordinal))
                     throw Invalid($"It has a member '{member}', which nothing here knows. Known are: {string.Join(", ", Own.Concat(VmConfigJson.Members).Order(StringComparer.Ordinal))}.", member);
             }
-            var kernel = FileOf(json, Kernel) ?? throw Invalid("It names no kernel.", Kernel);
+            var kernel = FileOf(json, Kernel) ?? (json["bootDisk"] is not null ? "" : throw Invalid("It names neither a kernel nor a boot disk.", Kernel));
             var initrd = FileOf(json, Initrd);
             var macs = TakeMacs(json);
+            var disks = TakeDisks(json);
             Complete(json, name, initrd is not null, time);
             var config = VmConfigJson.Read(json);
-            return new BootSpec(config, WantedOf(config, macs), kernel, initrd);
+            return new BootSpec(config, WantedOf(config, macs), kernel, initrd, disks);
+        }
+        catch (VmmProblemException e)
+        {
+            throw new ProblemException(e.Code, e.Title, e.Detail, e.Remedy, e.Field, e);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
         {
@@ -76,6 +84,23 @@ internal sealed record BootSpec(VmConfig Config, WantedVm Wanted, string KernelP
             members["iommuGroup"] = 0;
         }
         return macs;
+    }
+
+    private static List<PlannedDisk> TakeDisks(JsonObject json)
+    {
+        var disks = new List<PlannedDisk>();
+        foreach (var (disk, i) in (json["disks"]?.AsArray() ?? []).Select((d, i) => (d, i)))
+        {
+            var members = disk?.AsObject() ?? throw Invalid("A disk is null.", "disks");
+            var field = $"disks[{i}]";
+            var file = FileOf(members, "file") ?? throw Invalid($"{field} names no file.", $"{field}.file");
+            var format = Enum.TryParse<DiskFormat>(members["format"]?.GetValue<string>() ?? nameof(DiskFormat.Raw), ignoreCase: true, out var known) ? known : DiskFormat.Raw;
+            var backing = DiskChain.Backing(file, format, field);
+            members["id"] ??= $"disk{i}";
+            members["backingFormats"] = new JsonArray([.. backing.Select(b => JsonValue.Create(b.Format.ToString()))]);
+            disks.Add(new PlannedDisk(file, members["isReadOnly"]?.GetValue<bool>() ?? false, [.. backing.Select(b => b.Path)]));
+        }
+        return disks;
     }
 
     private static void Complete(JsonObject json, string name, bool hasInitrd, TimeProvider time)

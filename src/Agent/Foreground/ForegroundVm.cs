@@ -54,7 +54,7 @@ internal sealed class ForegroundVm : IDisposable
         using var tell = PosixSignalRegistration.Create(TellStatistics, Tell);
         IReadOnlyList<BoundDevice> taken = [];
         var running = await _starter.StartAsync(
-            _spec.Wanted, () => _preflight.Check(_spec.Wanted, _spec.KernelPath, _spec.InitrdPath), ConfigOf, new StepList(_time, TellStep), planned => taken = planned,
+            _spec.Wanted, () => _preflight.Check(_spec.Wanted, _spec.KernelPath, _spec.InitrdPath) with { Disks = _spec.Disks }, ConfigOf, new StepList(_time, TellStep), planned => taken = planned,
             _ => { }, _asked.Token);
         try
         {

@@ -24,10 +24,12 @@ internal static class LaunchDescriptors
             return new VmmDescriptors
             {
                 Kvm = Add(root.Dev("kvm"), OpenMode.ReadWrite),
-                Kernel = Add(plan.KernelPath, OpenMode.Read),
+                // Empty: it is read out of a disk.
+                Kernel = plan.KernelPath.Length > 0 ? Add(plan.KernelPath, OpenMode.Read) : null,
                 Initrd = plan.InitrdPath is { } initrd ? Add(initrd, OpenMode.Read) : null,
                 VfioContainer = groups.Length > 0 ? Add(root.Dev("vfio/vfio"), OpenMode.ReadWrite) : null,
                 Groups = [.. groups.Select(g => OpenGroup(root, g, Add))],
+                Disks = [.. plan.Disks.SelectMany(d => d.Backing.Select(b => Add(b, OpenMode.Read)).Prepend(Add(d.Path, d.IsReadOnly ? OpenMode.Read : OpenMode.ReadWrite)))],
             };
         }
         catch

@@ -26,7 +26,7 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, Device
         await steps.RunAsync("Check the host, the image and the devices", () =>
         {
             plan = check();
-            return $"{Path.GetFileName(plan.KernelPath)}, {vm.MemoryMib} MiB, {plan.Devices.Count} device(s)";
+            return $"{(plan.KernelPath.Length > 0 ? Path.GetFileName(plan.KernelPath) : "kernel of the disk")}, {vm.MemoryMib} MiB, {plan.Devices.Count} device(s)";
         });
         Claim(vm, plan);
         IReadOnlyList<BoundDevice> touched = [];

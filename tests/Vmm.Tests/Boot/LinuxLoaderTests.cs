@@ -83,7 +83,7 @@ public sealed class LinuxLoaderTests
     {
         using var memory = new GuestMemory(64 * MiB);
         using var descriptors = Descriptors(new KernelFile().ToArray(), new byte[20_000]);
-        var problem = Assert.Throws<VmmProblemException>(() => Load(memory, descriptors, "", () => RandomAccess.SetLength(shrinkKernel ? descriptors.Kernel : descriptors.Initrd!, 10_000)));
+        var problem = Assert.Throws<VmmProblemException>(() => Load(memory, descriptors, "", () => RandomAccess.SetLength(shrinkKernel ? descriptors.Kernel! : descriptors.Initrd!, 10_000)));
         Assert.Equal((code, field), (problem.Code, problem.Field));
         Assert.Contains("10,000", problem.Detail, StringComparison.Ordinal);
     }
@@ -106,7 +106,7 @@ public sealed class LinuxLoaderTests
 
     private static void Load(GuestMemory memory, VmmDescriptors descriptors, string commandLine, Action? between = null)
     {
-        var kernel = GuestKernel.Read(descriptors.Kernel);
+        var kernel = GuestKernel.Read(descriptors.Kernel!);
         var bytes = memory.Ranges.Aggregate(0UL, (sum, r) => sum + r.Size);
         var plan = BootPlan.Make(kernel, descriptors.Initrd is null ? null : new BootFile(descriptors.Initrd, "initrd").Length(), commandLine, bytes);
         between?.Invoke();

@@ -24,7 +24,7 @@ public sealed class PvhKernelTests
             Kernel = KernelFile.Open(new ElfFile { Code = [1, 2, 3], Second = (0x200_0000, 4096) }.ToArray()),
             Initrd = KernelFile.Open(new byte[5000]),
         };
-        var kernel = GuestKernel.Read(descriptors.Kernel);
+        var kernel = GuestKernel.Read(descriptors.Kernel!);
         Assert.Equal((0x100_0000UL, 0x100_1000UL, 2047), (kernel.LoadAddress, kernel.InitBytes, kernel.CommandLineLimit));
         var plan = BootPlan.Make(kernel, 5000, "quiet", 64 * MiB);
         LinuxLoader.Load(memory, kernel, descriptors, plan, new AcpiTables(CpuTopology.OneSocket(1), null));

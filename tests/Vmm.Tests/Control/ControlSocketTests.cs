@@ -47,7 +47,7 @@ public sealed class ControlSocketTests : IAsyncLifetime
         using var descriptors = Descriptors();
         await client.LaunchAsync(config, descriptors, Cancel);
 
-        Assert.Equal("kernel bytes", Text(_machine!.Descriptors.Kernel));
+        Assert.Equal("kernel bytes", Text(_machine!.Descriptors.Kernel!));
         Assert.Equal("initrd bytes", Text(_machine.Descriptors.Initrd!));
         Assert.Equal("group bytes", Text(Assert.Single(_machine.Descriptors.Groups)));
         await using var later = await VmmClient.ConnectAsync(SocketPath, Cancel);

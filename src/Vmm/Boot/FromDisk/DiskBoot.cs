@@ -105,7 +105,7 @@ internal static class DiskBoot
         {
             if (system.Find($"{folder}/entries") is not { IsFolder: true } entries)
                 continue;
-            var names = LoaderEntry.InOrder(system.Names(entries).Where(n => n.EndsWith(".conf", StringComparison.Ordinal)).Take(MostEntryFiles), Text(system, $"{folder}/loader.conf"));
+            var names = LoaderEntry.InOrder(Ext4.Names(entries).Where(n => n.EndsWith(".conf", StringComparison.Ordinal)).Take(MostEntryFiles), Text(system, $"{folder}/loader.conf"));
             foreach (var name in names)
             {
                 // Paths begin at the file system's root, which may be mounted at /boot.

@@ -66,7 +66,7 @@ internal sealed class Ext4
     }
 
     /// <summary>The names in a folder.</summary>
-    public IEnumerable<string> Names(Ext4File folder) => Entries(folder).Select(e => e.Name);
+    public static IEnumerable<string> Names(Ext4File folder) => Entries(folder).Select(e => e.Name);
 
     /// <summary>Opens a file by its inode's number.</summary>
     public Ext4File Open(uint number)
