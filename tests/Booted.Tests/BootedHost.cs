@@ -82,8 +82,11 @@ public sealed class BootedHost : IAsyncLifetime
     {
         var name = $"vm{Interlocked.Increment(ref _vms)}";
         spec["name"] ??= name;
-        spec["kernel"] ??= Kernel;
-        spec["initrd"] ??= Initrd;
+        if (spec["bootDisk"] is null)
+        {
+            spec["kernel"] ??= Kernel;
+            spec["initrd"] ??= Initrd;
+        }
         spec["commandLine"] ??= "console=ttyS0 quiet";
         var vm = new BootedVm(this, name);
         await vm.StartAsync(spec, options);

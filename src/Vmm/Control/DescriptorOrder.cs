@@ -19,6 +19,7 @@ internal static class DescriptorOrder
         }
         all.AddRange(descriptors.Groups);
         all.AddRange(descriptors.Disks);
+        all.AddRange(descriptors.Taps);
         return all;
     }
 
@@ -29,7 +30,7 @@ internal static class DescriptorOrder
         var groups = config.Devices.Select(d => d.IommuGroup).Distinct().Count();
         var disks = config.Disks.Sum(d => 1 + d.BackingFormats.Count);
         var hasKernel = config.BootDisk.Length == 0;
-        var expected = 1 + (hasKernel ? 1 : 0) + (config.HasInitrd ? 1 : 0) + (groups > 0 ? 1 : 0) + groups + disks;
+        var expected = 1 + (hasKernel ? 1 : 0) + (config.HasInitrd ? 1 : 0) + (groups > 0 ? 1 : 0) + groups + disks + config.Networks.Count;
         if (all.Count != expected)
             throw new VmmProblemException("vmm-protocol", "The launch has the wrong descriptors.", $"{all.Count} came; {expected} were expected.", "Update the agent.");
         var next = 0;
@@ -41,6 +42,7 @@ internal static class DescriptorOrder
             VfioContainer = groups > 0 ? all[next++] : null,
             Groups = Take(groups),
             Disks = Take(disks),
+            Taps = Take(config.Networks.Count),
         };
 
         SafeFileHandle[] Take(int count)

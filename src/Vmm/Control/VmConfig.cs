@@ -61,6 +61,9 @@ public sealed record VmConfig
     /// <summary>True: a virtio console (hvc0) beside the serial port; both write to the same console, and once its driver is up it takes what is typed.</summary>
     public bool VirtioConsole { get; init; }
 
+    /// <summary>Virtio network links, in the order in which the guest finds them.</summary>
+    public IReadOnlyList<NetConfig> Networks { get => field ?? []; init; }
+
     /// <summary>What cloud-init in the guest is told; null: nothing.</summary>
     public SeedConfig? Seed { get; init; }
 }

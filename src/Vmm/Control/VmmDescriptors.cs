@@ -30,6 +30,9 @@ public sealed class VmmDescriptors : IDisposable
         Groups = config.Devices.Select(d => d.IommuGroup).Distinct().Zip(Groups).ToDictionary(),
     };
 
+    /// <summary>The TAP interfaces of <see cref="VmConfig.Networks"/>, opened with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR (<see cref="Exitless.Linux.Tap.Open"/>).</summary>
+    public IReadOnlyList<SafeFileHandle> Taps { get; init; } = [];
+
     /// <inheritdoc />
     public void Dispose()
     {
@@ -41,5 +44,7 @@ public sealed class VmmDescriptors : IDisposable
             group.Dispose();
         foreach (var disk in Disks)
             disk.Dispose();
+        foreach (var tap in Taps)
+            tap.Dispose();
     }
 }

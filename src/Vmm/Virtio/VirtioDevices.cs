@@ -21,13 +21,15 @@ internal sealed class VirtioDevices
     {
         DiskOpening.Check(config.Disks);
         DiskBoot.Check(config);
+        for (var i = 0; i < config.Networks.Count; i++)
+            VirtioNet.ParseMac(config.Networks[i].Mac, $"networks[{i}].mac");
         if (config.Seed is { } seed)
             NoCloudSeed.Check(seed);
     }
 
     /// <summary>How many devices the configuration asks for.</summary>
     public static int Count(VmConfig config) =>
-        config.Disks.Count + (config.Seed is null ? 0 : 1) + (config.Entropy ? 1 : 0) + (config.VirtioConsole ? 1 : 0);
+        config.Disks.Count + config.Networks.Count + (config.Seed is null ? 0 : 1) + (config.Entropy ? 1 : 0) + (config.VirtioConsole ? 1 : 0);
 
     /// <summary>The console, if the VM has one of these.</summary>
     public VirtioConsole? Console { get; private set; }
@@ -56,6 +58,8 @@ internal sealed class VirtioDevices
         // After the others, so that a seed never takes the place of the root disk.
         if (config.Seed is { } seed)
             all.Add(new VirtioBlock(NoCloudSeed.DiskId, NoCloudSeed.DiskId, DiskOpening.Open(new DiskConfig { Id = NoCloudSeed.DiskId, IsReadOnly = true }, [NoCloudSeed.Make(config, seed)], "seed")), owned);
+        for (var i = 0; i < config.Networks.Count; i++)
+            all.Add(VirtioNet.Open(config.Networks[i], descriptors.Taps[i], i), owned);
         if (config.Entropy)
             all.Add(new VirtioEntropy(TimeProvider.System), owned);
         if (config.VirtioConsole)
