@@ -4,7 +4,7 @@ using Exitless.Vmm.Virtio;
 
 namespace Exitless.Vmm.Tests.Virtio;
 
-/// <summary>The network link against one end of a pair of datagram sockets, which keeps packets apart as an interface does; a guest on a true one is in the booted tests.</summary>
+/// <summary>The network link against one end of a pair of datagram sockets, which keeps packets apart as an interface does.</summary>
 public sealed class NetTests
 {
     private const ulong Data = 0x20_0000;

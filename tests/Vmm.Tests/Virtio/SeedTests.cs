@@ -6,7 +6,7 @@ using Exitless.Vmm.Seed;
 
 namespace Exitless.Vmm.Tests.Virtio;
 
-/// <summary>The cloud-init disk, read back by the rules of ECMA-119. A guest's own kernel reads one in the booted tests.</summary>
+/// <summary>The cloud-init disk, read back by the rules of ECMA-119.</summary>
 public sealed class SeedTests
 {
     [Fact]
