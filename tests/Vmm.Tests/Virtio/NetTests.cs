@@ -68,6 +68,7 @@ public sealed class NetTests
     {
         using var wire = new Wire();
         using var bus = new ScriptedBus(wire.Device());
+        _ = new Driver(bus);
         Assert.Equal(0x5634_1200_5452ul, bus.Read(0x2000, 4) | bus.Read(0x2004, 2) << 32);
         Assert.Equal(0x1041_1af4u, bus.Config(0));
     }
