@@ -192,6 +192,10 @@ namespace Exitless.Migrations
                         .HasColumnType("bigint")
                         .HasColumnName("offered_generation");
 
+                    b.Property<string>("Report")
+                        .HasColumnType("jsonb")
+                        .HasColumnName("report");
+
                     b.Property<DateTimeOffset?>("RevokedAt")
                         .HasColumnType("timestamp with time zone")
                         .HasColumnName("revoked_at");

@@ -58,7 +58,7 @@ public static class ControlPlaneSetup
         services.AddSingleton<CertificateAuthority>();
         services.AddSingleton<ServerCertificates>().AddHostedService(p => p.GetRequiredService<ServerCertificates>());
 
-        services.AddSingleton<IHostDirectory, HostDirectory>().AddSingleton<IVmService, VmService>().AddSingleton<IOperationLog, OperationLog>().AddSingleton<IEventLog, EventLog>();
+        services.AddSingleton<IHostDirectory, HostDirectory>().AddSingleton<IHostFindings, HostFindings>().AddSingleton<IVmService, VmService>().AddSingleton<IOperationLog, OperationLog>().AddSingleton<IEventLog, EventLog>();
         services.AddSingleton<NewestRows>().AddSingleton<IMetricsQuery, MetricsQuery>().AddSingleton<IEnrolmentTokens, EnrolmentTokens>();
         services.AddSingleton<ApiTokens>().AddSingleton<IApiTokens>(p => p.GetRequiredService<ApiTokens>());
         services.AddSingleton<OperationView>().AddSingleton<OperationExpiry>().AddHostedService(p => p.GetRequiredService<OperationExpiry>());
@@ -66,7 +66,7 @@ public static class ControlPlaneSetup
         services.AddSingleton<Retention>().AddHostedService(p => p.GetRequiredService<Retention>());
 
         services.AddSingleton<LinkRegistry>().AddSingleton<LiveStreams>().AddSingleton<EnrolmentService>();
-        services.AddSingleton<InventoryIntake>().AddSingleton<ObservedIntake>().AddSingleton<WantedStateReader>();
+        services.AddSingleton<InventoryIntake>().AddSingleton<ReportIntake>().AddSingleton<ObservedIntake>().AddSingleton<WantedStateReader>();
         services.AddGrpc();
         services.AddSignalR(o => o.MaximumReceiveMessageSize = 128 * 1024).AddMessagePackProtocol();
 
@@ -103,6 +103,7 @@ public static class ControlPlaneSetup
         ArgumentNullException.ThrowIfNull(app);
         var api = app.MapGroup("/api/v1").ProducesProblem(StatusCodes.Status401Unauthorized).DisableAntiforgery();
         HostEndpoints.Map(api);
+        FindingEndpoints.Map(api);
         VmEndpoints.Map(api);
         OperationEndpoints.Map(api);
         TokenEndpoints.Map(api);

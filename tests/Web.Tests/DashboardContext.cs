@@ -19,6 +19,7 @@ public abstract class DashboardContext : BunitContext
         Services.AddMudServices();
         Services.AddSingleton<TimeProvider>(Clock);
         Services.AddSingleton<IHostDirectory>(Store.Hosts);
+        Services.AddSingleton<IHostFindings>(Store.Hosts);
         Services.AddSingleton<IVmService>(Store.Vms);
         Services.AddSingleton<IOperationLog>(Store.Operations);
         Services.AddSingleton<IEventLog>(Store.Events);

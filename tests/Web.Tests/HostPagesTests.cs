@@ -55,6 +55,55 @@ public sealed class HostPagesTests : DashboardContext
     }
 
     [Fact]
+    public void What_the_doctor_found_stands_worst_first_with_evidence_and_a_remedy_to_copy()
+    {
+        var host = Store.AddHost("h1");
+        Store.Hosts.Findings.Add(new(host.Id, "h1", "kvm", null, FindingSeverity.Ok, "KVM is loaded", [new("/dev/kvm", "there")], null, false, MemoryStore.Epoch));
+        Store.Hosts.Findings.Add(new(host.Id, "h1", "iommu-posting", "dmar0", FindingSeverity.Warning, "dmar0 cannot post interrupts", [new("/sys/class/iommu/dmar0/intel-iommu/cap", "1c0000c40660462")], "Firmware: turn off the integrated graphics.", true, MemoryStore.Epoch));
+        Store.Hosts.Findings.Add(new(host.Id, "h1", "vfio", null, FindingSeverity.Blocker, "VFIO is not loaded", [new("/dev/vfio/vfio", "(not there)")], "modprobe vfio-pci", false, MemoryStore.Epoch));
+
+        var page = Show<HostDetail>(p => p.Add(x => x.Id, host.Id));
+
+        var section = page.WaitForElement(Id("findings"));
+        Assert.Equal(["finding-vfio", "finding-iommu-posting", "finding-kvm"], section.QuerySelectorAll(".findings > li").Select(li => li.GetAttribute("data-testid")));
+        Assert.Contains("1 blocker, 1 warning", section.TextContent, StringComparison.Ordinal);
+        Assert.Equal("modprobe vfio-pci", page.Find(Id("remedy-vfio")).TextContent);
+        var posting = page.Find(Id("finding-iommu-posting"));
+        Assert.Equal("warn", posting.QuerySelector(".state")!.GetAttribute("data-tone"));
+        Assert.Contains("1c0000c40660462", posting.QuerySelector(".evidence")!.TextContent, StringComparison.Ordinal);
+        Assert.Contains("next boot", posting.TextContent, StringComparison.Ordinal);
+        Assert.NotNull(page.Find(Id("finding-kvm")).Closest("details"));
+    }
+
+    [Fact]
+    public void The_fleets_page_names_the_host_of_each_trouble_and_leaves_out_the_rest()
+    {
+        var page = Show<Findings>();
+        Assert.Contains("Nothing to do", page.WaitForElement(Id("findings-empty")).TextContent, StringComparison.Ordinal);
+        var (a, b) = (Store.AddHost("a"), Store.AddHost("b"));
+        Store.Hosts.Findings.Add(new(a.Id, "a", "avic", null, FindingSeverity.Warning, "AVIC is turned off", [], "modprobe kvm_amd", false, MemoryStore.Epoch));
+        Store.Hosts.Findings.Add(new(a.Id, "a", "kvm", null, FindingSeverity.Ok, "KVM is loaded", [], null, false, MemoryStore.Epoch));
+        Store.Hosts.Findings.Add(new(b.Id, "b", "iommu", null, FindingSeverity.Blocker, "There is no IOMMU", [], "Firmware: turn on AMD-Vi (IOMMU).", true, MemoryStore.Epoch));
+
+        Store.Feed.Tell(ChangeKind.Host, b.Id);
+        var rows = page.WaitForElement(Id("findings")).QuerySelectorAll(".findings > li");
+
+        Assert.Equal(["b", "a"], rows.Select(row => row.QuerySelector("a")!.TextContent));
+        Assert.Equal($"/hosts/{b.Id}", rows[0].QuerySelector("a")!.GetAttribute("href"));
+    }
+
+    [Fact]
+    public void A_host_whose_agent_has_no_doctor_has_no_such_section()
+    {
+        var host = Store.AddHost("h1");
+
+        var page = Show<HostDetail>(p => p.Add(x => x.Id, host.Id));
+
+        page.WaitForElement(Id("capabilities"));
+        Assert.Empty(page.FindAll(Id("findings")));
+    }
+
+    [Fact]
     public void VFs_stand_below_their_PF_with_owner_and_reason()
     {
         var host = Store.AddHost("h1");

@@ -101,8 +101,9 @@ public sealed class MemoryStore
         }
     }
 
-    public sealed class HostPart(MemoryStore store) : IHostDirectory
+    public sealed class HostPart(MemoryStore store) : IHostDirectory, IHostFindings
     {
+        public List<FindingDto> Findings { get; } = [];
         public List<HostDto> All { get; } = [];
         public List<DeviceDto> Devices { get; } = [];
         public int Readings { get; private set; }
@@ -116,6 +117,9 @@ public sealed class MemoryStore
         public Task<HostDto> GetAsync(Guid hostId, CancellationToken ct) => Task.FromResult(All.Find(host => host.Id == hostId) ?? throw ProblemException.NotFound("Host", hostId));
 
         public Task<IReadOnlyList<DeviceDto>> ListDevicesAsync(Guid? hostId, CancellationToken ct) => Task.FromResult<IReadOnlyList<DeviceDto>>([.. Devices.Where(device => hostId is null || device.HostId == hostId)]);
+
+        Task<IReadOnlyList<FindingDto>> IHostFindings.ListAsync(Guid? hostId, FindingSeverity atLeast, CancellationToken ct) =>
+            Task.FromResult<IReadOnlyList<FindingDto>>([.. Findings.Where(finding => (hostId is null || finding.HostId == hostId) && finding.Severity >= atLeast).OrderByDescending(finding => finding.Severity)]);
 
         public Task<OperationDto> SetVfsAsync(Guid hostId, string address, SetVfsRequest request, Actor by, CancellationToken ct)
         {

@@ -63,6 +63,7 @@ internal sealed class ControlPlaneContext(DbContextOptions<ControlPlaneContext> 
             e.HasIndex(h => new { h.MachineId, h.Name });
             e.Property(h => h.Facts).IsJson();
             e.Property(h => h.Capabilities).IsJson();
+            e.Property(h => h.Report).IsJson();
         });
         builder.Entity<DeviceRow>(e =>
         {

@@ -34,6 +34,9 @@ internal sealed class HostRow
     public HostFactsDto? Facts { get; set; }
 
     public IReadOnlyList<CapabilityDto> Capabilities { get; set; } = [];
+
+    /// <summary>What the doctor found; null before its first report.</summary>
+    public StoredReport? Report { get; set; }
 }
 
 /// <summary>A PCI function, as its agent last reported it.</summary>

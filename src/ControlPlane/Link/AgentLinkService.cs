@@ -16,7 +16,7 @@ namespace Exitless.ControlPlane.Link;
 /// <summary>The one stream of each host.</summary>
 [Authorize(AuthenticationSchemes = AgentCertificateHandler.SchemeName, Policy = AgentCertificateHandler.Policy)]
 internal sealed partial class AgentLinkService(
-    LinkRegistry links, IDbContextFactory<ControlPlaneContext> contexts, ChangeRunner runner, InventoryIntake inventories, ObservedIntake observed, WantedStateReader wanted,
+    LinkRegistry links, IDbContextFactory<ControlPlaneContext> contexts, ChangeRunner runner, InventoryIntake inventories, ReportIntake reports, ObservedIntake observed, WantedStateReader wanted,
     MetricsWriter metrics, LiveStreams live, EnrolmentService enrolment, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<AgentLinkService> logger) : AgentLink.AgentLinkBase
 {
     /// <summary>The protocol that both sides of the link speak.</summary>
@@ -176,6 +176,9 @@ internal sealed partial class AgentLinkService(
         {
             case AgentMessage.BodyOneofCase.Inventory:
                 await inventories.TakeAsync(link.HostId, message.Inventory, ct);
+                break;
+            case AgentMessage.BodyOneofCase.Report:
+                await reports.TakeAsync(link.HostId, message.Report, ct);
                 break;
             case AgentMessage.BodyOneofCase.Observed:
                 await observed.TakeAsync(link.HostId, LinkMapping.Observed(message.Observed), ct);

@@ -5,6 +5,7 @@ internal static class NavIcons
 {
     public const string Hosts = "M4 4h16v6H4zM4 14h16v6H4zM8 7h.01M8 17h.01";
     public const string Vms = "M3 5h18v11H3zM8 20h8M12 16v4";
+    public const string Doctor = "M3 12h4l2-6 4 12 2-6h6";
     public const string Operations = "M4 6h10M4 12h16M4 18h7M17 4l3 2-3 2M15 16l2 2 4-4";
     public const string Events = "M12 3v9l6 3M12 21a9 9 0 1 1 0-18 9 9 0 0 1 0 18z";
     public const string Settings = "M4 7h9M17 7h3M15 5v4M4 17h3M11 17h9M9 15v4";

@@ -36,6 +36,14 @@ internal static class StateWords
         EventSeverity.Error => ("bad", "Error"),
     };
 
+    public static (string Tone, string Words) Of(FindingSeverity severity) => severity switch
+    {
+        FindingSeverity.Ok => ("ok", "Fine"),
+        FindingSeverity.Info => ("idle", "Info"),
+        FindingSeverity.Warning => ("warn", "Warning"),
+        FindingSeverity.Blocker => ("bad", "Blocker"),
+    };
+
     private static (string Tone, string Words) Of(VmState state) => state switch
     {
         VmState.Unknown => ("idle", "Not reported yet"),
