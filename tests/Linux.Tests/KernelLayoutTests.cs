@@ -86,7 +86,7 @@ public class KernelLayoutTests
         });
         Assert.Equal([1u, 1, 2, 2, 4, 1], new[] { KvmIrqfd.Deassign, KvmRoutingEntry.Irqchip, KvmRoutingEntry.Msi, KvmRoutingEntry.IoApic, KvmCreateDevice.Vfio, KvmDeviceAttribute.VfioFile });
         Assert.Equal(1ul, KvmDeviceAttribute.VfioFileAdd);
-        Assert.Equal([3, 7, 6, 2], new[] { VfioRequests.Type1V2, VfioRequests.ConfigRegion, VfioRequests.BarRegions, VfioRequests.MsixIrq });
+        Assert.Equal([3, 7, 6, 2], new[] { VfioRequests.Type1V2, VfioRequests.ConfigRegion, VfioRequests.BarRegions, (int)VfioInterrupt.Msix });
         Assert.Equal([1u, 1, 2, 4, 8, 8, 2, 1, 2, 1, 4, 0x20], new[]
         {
             VfioRequests.GroupViable, VfioRequests.DeviceCanReset, VfioRequests.DeviceIsPci, VfioRequests.RegionMappable, VfioRequests.RegionHasCapabilities, VfioRequests.IrqNoResize,
