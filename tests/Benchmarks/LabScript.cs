@@ -1,0 +1,67 @@
+namespace Exitless.Benchmarks;
+
+/// <summary>What runs inside the lab's host. It prints sections (<c>== name</c>) of <c>key value</c> lines.</summary>
+internal static class LabScript
+{
+    public const string TakeVf = """
+        pf=$(readlink -f /sys/class/net/eth1/device)
+        echo 0 >$pf/sriov_drivers_autoprobe
+        echo 2 >$pf/sriov_numvfs
+        vf=$(basename $(readlink -f $pf/virtfn0))
+        echo vfio-pci >/sys/bus/pci/devices/$vf/driver_override
+        echo $vf >/sys/bus/pci/drivers_probe
+        echo $vf
+        """;
+
+    /// <summary>Expects F, STEADY, OURS, VF and a function <c>start</c>. Counts of exits by reason and of user-space exits come from histogram triggers (Documentation/trace/histogram.rst).</summary>
+    public const string Text = """
+        exits=/sys/kernel/tracing/events/kvm/kvm_exit user=/sys/kernel/tracing/events/kvm/kvm_userspace_exit
+        statistics() { (cd /sys/kernel/debug/kvm/*-*/ && grep . exits irq_exits halt_exits io_exits mmio_exits pf_fixed 2>/dev/null) | tr ':' ' '; }
+        messages() { awk -v f="vfio-msix" -v d="($VF)" 'index($0, f) && index($0, d) {for (i = 2; i <= NF; i++) if ($i ~ /^[0-9]+$/) n += $i} END {print "interrupts", n + 0}' /proc/interrupts; }
+        total() { awk '/Hits:/ {print "userExits", $2}' $user/hist; }
+        mkfifo $F/in $F/out
+        sleep 100000 >$F/in &
+        holder=$!
+        echo 'hist:keys=exit_reason' >$exits/trigger
+        echo 'hist:keys=reason' >$user/trigger
+        start
+        vmm=$!
+        (
+          while IFS= read -r line; do
+            case "$line" in *"exitless: ready"*)
+              statistics >$F/marker.part; total >>$F/marker.part; cat $exits/hist >$F/reasons; mv $F/marker.part $F/marker ;;
+            *'"collections"'*) echo "$line" >$F/end ;;
+            esac
+          done
+        ) <$F/out &
+        until [ -e $F/marker ]; do
+          [ -e /proc/$vmm ] || { echo "== failed"; head -c 300 $F/messages | tr '\n' ' '; break; }
+          sleep 0.2
+        done
+        if [ -e $F/marker ]; then
+          echo "== marker"; cat $F/marker
+          echo "== reasons"; awk '/hitcount:/ {key = ""; for (i = 1; i <= NF; i++) { if ($i == "exit_reason:") key = $(i + 1); if ($i == "hitcount:") print key, $(i + 1) }}' $F/reasons
+          process=$vmm
+          [ $OURS = 1 ] && process=$(sed -n 's/.*: process //p' $F/messages)
+          if [ $STEADY -gt 0 ]; then
+            sleep 15
+            echo "== before"; statistics; total; messages
+            n=0; while [ $n -lt $STEADY ]; do
+              [ $OURS = 1 ] && kill -USR1 $vmm
+              sleep 1; n=$((n + 1))
+            done
+            echo "== after"; statistics; total; messages
+          fi
+          echo "== process"
+          awk '/^Size:/ {s = $2} /^Pss:/ {p = $2; all += p; if (s >= 262144 && p > ram) ram = p} END {print "pssKb", all - ram; print "ramKb", ram}' /proc/$process/smaps
+          echo "descriptors $(ls /proc/$process/fd | wc -l)"
+          echo "threads $(ls /proc/$process/task | wc -l)"
+        fi
+        if [ $OURS = 1 ] && [ -e /proc/$vmm ]; then kill -TERM $vmm; kill -TERM $vmm; else kill -9 $vmm 2>/dev/null; fi
+        n=0; while [ -e /proc/$vmm ] && [ $n -lt 60 ]; do sleep 0.5; n=$((n + 1)); done
+        kill $holder
+        echo '!hist:keys=exit_reason' >$exits/trigger; echo '!hist:keys=reason' >$user/trigger
+        echo "== end"; sed -n 's/.*"collections":\([0-9]*\).*/collections \1/p' $F/end 2>/dev/null
+        true
+        """;
+}
