@@ -186,8 +186,9 @@ public sealed class LabHost : IAsyncDisposable
                 await _shell.WaitUntilReadyAsync(cancel);
                 return;
             }
-            catch (SocketException) when (!_qemu.HasExited)
+            catch (Exception e) when (e is SocketException or IOException or LabException && !_qemu.HasExited)
             {
+                // Not there yet, or on its way out: then its end comes next, with what QEMU said.
                 await timer.WaitForNextTickAsync(cancel);
             }
         }

@@ -59,7 +59,8 @@ public sealed class OtherHostsTests : IDisposable
     public async Task No_qemu_outlives_the_boot_command(string signal, bool clean)
     {
         var program = Path.Combine(AppContext.BaseDirectory, "exitless-lab.dll");
-        using var boot = Process.Start(new ProcessStartInfo("dotnet", [program, "boot", "--name", "cli", "--no-agent", "--memory", "1024", "--run-folder", _folder.Path])
+        // A program that is started in the background may have been told to ignore SIGINT, and what it starts inherits that.
+        using var boot = Process.Start(new ProcessStartInfo("env", ["--default-signal=INT,TERM", "dotnet", program, "boot", "--name", "cli", "--no-agent", "--memory", "1024", "--run-folder", _folder.Path])
         {
             UseShellExecute = false,
             RedirectStandardOutput = true,
