@@ -23,10 +23,10 @@ public sealed class ArrowTests
     {
         foreach (var (room, allowed) in Allowed)
         {
-            var folder = Path.Combine(Root, room);
+            var folder = Checkout.At(room);
             var project = Assert.Single(Directory.GetFiles(folder, "*.csproj"));
             var references = XDocument.Load(project).Descendants("ProjectReference")
-                .Select(r => Path.GetRelativePath(Root, Path.GetDirectoryName(Path.GetFullPath(Path.Combine(folder, r.Attribute("Include")!.Value)))!));
+                .Select(r => Path.GetRelativePath(Checkout.At(""), Path.GetDirectoryName(Path.GetFullPath(Path.Combine(folder, r.Attribute("Include")!.Value)))!));
             Assert.All(references, r => Assert.Contains(r, allowed));
         }
     }
@@ -34,19 +34,8 @@ public sealed class ArrowTests
     [Fact]
     public void Every_room_is_in_the_picture()
     {
-        var rooms = Directory.GetFiles(Path.Combine(Root, "src"), "*.csproj", SearchOption.AllDirectories)
-            .Select(p => Path.GetRelativePath(Root, Path.GetDirectoryName(p)!));
+        var rooms = Directory.GetFiles(Checkout.At("src"), "*.csproj", SearchOption.AllDirectories)
+            .Select(p => Path.GetRelativePath(Checkout.At(""), Path.GetDirectoryName(p)!));
         Assert.All(rooms, r => Assert.Contains(r, Allowed.Keys));
-    }
-
-    private static string Root
-    {
-        get
-        {
-            var folder = new DirectoryInfo(AppContext.BaseDirectory);
-            while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "ControlPlane.sln")))
-                folder = folder.Parent;
-            return folder?.FullName ?? throw new InvalidOperationException("The tests run inside a checkout.");
-        }
     }
 }

@@ -17,22 +17,6 @@ public sealed class BootedHost : IAsyncLifetime
     /// <summary>The folder that the host sees under /mnt/share, both ways.</summary>
     public string Share => Path.Combine(_folder, "share");
 
-    /// <summary>The published agent: <c>$EXITLESS_AGENT</c>, else what scripts/build leaves.</summary>
-    internal static string AgentPath
-    {
-        get
-        {
-            if (Environment.GetEnvironmentVariable("EXITLESS_AGENT") is { Length: > 0 } named)
-                return named;
-            var folder = new DirectoryInfo(AppContext.BaseDirectory);
-            while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "ControlPlane.sln")))
-                folder = folder.Parent;
-            var path = Path.Combine(folder!.FullName, "artifacts/agent/exitless-agent");
-            Assert.True(File.Exists(path), $"{path} is missing: run scripts/build, or name a published agent in EXITLESS_AGENT.");
-            return path;
-        }
-    }
-
     public async ValueTask InitializeAsync()
     {
         Directory.CreateDirectory(Share);
@@ -43,7 +27,7 @@ public sealed class BootedHost : IAsyncLifetime
                 RunRoot = Path.Combine(_folder, "run"),
                 ShareFolder = Share,
                 Nics = 2,
-                Files = [new LabFile(AgentPath, Agent)],
+                Files = [new LabFile(Checkout.Agent, Agent)],
             },
             TestContext.Current.CancellationToken);
     }

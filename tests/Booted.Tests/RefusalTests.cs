@@ -72,7 +72,7 @@ public sealed class RefusalTests : IDisposable
             RunRoot = _folder,
             MemoryMiB = 1024,
             Cpus = 1,
-            Files = [new LabFile(BootedHost.AgentPath, BootedHost.Agent)],
+            Files = [new LabFile(Checkout.Agent, BootedHost.Agent)],
         }),
         Cancel);
 

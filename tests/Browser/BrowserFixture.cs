@@ -28,16 +28,7 @@ public sealed class BrowserFixture : IAsyncLifetime
     /// <summary>Where screenshots go, for people to look at.</summary>
     public static string Pictures => Directory.CreateDirectory(Path.Combine(Artifacts, "screenshots")).FullName;
 
-    private static string Artifacts
-    {
-        get
-        {
-            var folder = new DirectoryInfo(AppContext.BaseDirectory);
-            while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "ControlPlane.sln")))
-                folder = folder.Parent;
-            return Path.Combine(folder?.FullName ?? throw new InvalidOperationException("The tests run inside a checkout."), "artifacts");
-        }
-    }
+    private static string Artifacts => Checkout.At("artifacts");
 
     public async ValueTask InitializeAsync()
     {

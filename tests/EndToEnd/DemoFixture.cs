@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Exitless.EndToEnd;
 using Exitless.Lab;
 using Exitless.Run.Stack;
@@ -15,16 +16,7 @@ public sealed class DemoFixture : IAsyncLifetime
     private readonly string _folder = Directory.CreateTempSubdirectory("exitless-e2e-").FullName;
 
     /// <summary>The published programs, as <c>scripts/build</c> leaves them.</summary>
-    public static string Artifacts
-    {
-        get
-        {
-            var folder = new DirectoryInfo(AppContext.BaseDirectory);
-            while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "ControlPlane.sln")))
-                folder = folder.Parent;
-            return Path.Combine(folder?.FullName ?? throw new InvalidOperationException("The tests run inside a checkout."), "artifacts");
-        }
-    }
+    public static string Artifacts => Checkout.At("artifacts");
 
     public DemoStack Stack { get; private set; } = null!;
 
@@ -89,6 +81,22 @@ public sealed class DemoFixture : IAsyncLifetime
         var result = await Host.ShellAsync(command, TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
         Assert.True(result.ExitCode == 0, $"`{command}` ended with {result.ExitCode}: {result.Errors}");
         return result.Output.Trim();
+    }
+
+    /// <summary>The VM as REST shows it, which must be running: one that is not fails the test with all that its host and its process said last.</summary>
+    public async Task<JsonElement> RunningAsync()
+    {
+        var vm = await Vm.GetAsync(TestContext.Current.CancellationToken);
+        if (vm.GetProperty("state").GetString() == "running")
+            return vm;
+        var events = await Rest.GetAsync($"api/v1/events?vmId={Vm.Id}", TestContext.Current.CancellationToken);
+        var host = await Host.ShellAsync($"tail -n 20 /run/exitless/vms/{Vm.Id}/vmm.log; dmesg | tail -n 20", TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+        throw new InvalidOperationException(string.Join('\n',
+        [
+            $"the demo VM is {vm.GetProperty("state")}: {vm.GetProperty("endReason")}",
+            .. events.EnumerateArray().Take(10).Select(one => $"{one.GetProperty("time")} {one.GetProperty("message")}"),
+            host.Output, "its console:", Console.Text[^Math.Min(Console.Text.Length, 2000)..],
+        ]));
     }
 
     /// <summary>Types a command on the guest's console and waits for the report that answers it.</summary>

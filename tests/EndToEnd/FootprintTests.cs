@@ -31,7 +31,7 @@ public sealed partial class FootprintTests(DemoFixture demo)
     [Fact]
     public async Task A_VM_process_has_a_PSS_of_at_most_20_MB_besides_the_guests_memory()
     {
-        var vm = await demo.Vm.GetAsync(TestContext.Current.CancellationToken);
+        var vm = await demo.RunningAsync();
         var maps = await demo.InHostAsync($"cat /proc/{vm.GetProperty("processId").GetInt32()}/smaps");
         long all = 0, guest = 0, mapping = 0;
         foreach (var line in maps.Split('\n'))

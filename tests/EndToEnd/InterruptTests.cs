@@ -20,6 +20,7 @@ public sealed class InterruptTests(DemoFixture demo)
             (await PingAsync())["received"] > 60
             && (await demo.Rest.GetAsync($"api/v1/vms/{demo.Vm.Id}/series", TestContext.Current.CancellationToken)).EnumerateArray()
                 .Any(series => series.GetProperty("key").GetString()!.StartsWith("vfio.", StringComparison.Ordinal)), TestContext.Current.CancellationToken);
+        await demo.RunningAsync();
         var counts = await AtRestAsync();
         Assert.Equal(0, counts.RestMissing);
         Assert.True(counts.Host > 60, $"too few interrupts to compare: {counts}");
@@ -58,6 +59,7 @@ public sealed class InterruptTests(DemoFixture demo)
             guest.Add((from, await HostClockAsync(), count));
         }
         await demo.InHostAsync("while kill -0 $(cat /run/receive-vector.pid) 2>/dev/null; do usleep 200000; done");
+        await demo.RunningAsync();
         var line = (await demo.InHostAsync("cat /run/receive-vector.log")).Split('\n').Select(one => one.Split(' ')).Select(one => (Time: Seconds(one[0]), Count: long.Parse(one[1], CultureInfo.InvariantCulture))).ToList();
         List<(double From, double To, long Count)> rows = [];
         await Eventually.HoldsAsync("two rows stored at rest", TimeSpan.FromSeconds(60), async () => (rows = await RowsAsync(line[0].Time, line[^1].Time)).Count >= 2, TestContext.Current.CancellationToken);

@@ -14,7 +14,7 @@ public sealed class SurvivalTests(DemoFixture demo)
     {
         await demo.StopPingAsync();
         await demo.StartPingAsync();
-        var process = (await demo.Vm.GetAsync(Cancellation)).GetProperty("processId").GetInt32();
+        var process = (await demo.RunningAsync()).GetProperty("processId").GetInt32();
         var before = await demo.ReportAsync("report ping", (report, _) => report.Word == "ping");
 
         var killed = long.Parse(await demo.InHostAsync("date +%s%3N 2>/dev/null | grep -E '^[0-9]+$' || date +%s000; kill -9 $(cat /run/lab/agent.pid)"));
@@ -36,8 +36,7 @@ public sealed class SurvivalTests(DemoFixture demo)
         await demo.ReportAsync("report ping", (report, _) => report.Word == "ping" && report.Values["received"] > before.Values["received"] + 20);
         var after = await demo.StopPingAsync();
         Assert.Equal(0, after.Values["lost"]);
-        Assert.Equal(process, (await demo.Vm.GetAsync(Cancellation)).GetProperty("processId").GetInt32());
-        Assert.Equal("running", (await demo.Vm.GetAsync(Cancellation)).GetProperty("state").GetString());
+        Assert.Equal(process, (await demo.RunningAsync()).GetProperty("processId").GetInt32());
         await demo.StartPingAsync();
     }
 
@@ -46,7 +45,7 @@ public sealed class SurvivalTests(DemoFixture demo)
     {
         await demo.StopPingAsync();
         await demo.StartPingAsync();
-        var process = (await demo.Vm.GetAsync(Cancellation)).GetProperty("processId").GetInt32();
+        var process = (await demo.RunningAsync()).GetProperty("processId").GetInt32();
         await demo.Stack.Server.KillAsync();
         var from = long.Parse(await demo.InHostAsync("date +%s")) * 1000;
         // Long enough for the agent to make rows that nobody takes.
@@ -66,9 +65,7 @@ public sealed class SurvivalTests(DemoFixture demo)
         await demo.ReattachConsoleAsync();
         var after = await demo.StopPingAsync();
         Assert.Equal(0, after.Values["lost"]);
-        var vm = await demo.Vm.GetAsync(Cancellation);
-        Assert.Equal(process, vm.GetProperty("processId").GetInt32());
-        Assert.Equal("running", vm.GetProperty("state").GetString());
+        Assert.Equal(process, (await demo.RunningAsync()).GetProperty("processId").GetInt32());
         await demo.StartPingAsync();
     }
 }

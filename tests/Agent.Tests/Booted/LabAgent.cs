@@ -32,21 +32,6 @@ public sealed class LabAgent : IAsyncLifetime
     private ObservedState _observed = new();
     private int _streams;
 
-    internal static string AgentPath
-    {
-        get
-        {
-            if (Environment.GetEnvironmentVariable("EXITLESS_AGENT") is { Length: > 0 } named)
-                return named;
-            var folder = new DirectoryInfo(AppContext.BaseDirectory);
-            while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "ControlPlane.sln")))
-                folder = folder.Parent;
-            var path = Path.Combine(folder!.FullName, "artifacts/agent/exitless-agent");
-            Assert.True(File.Exists(path), $"{path} is missing: run scripts/build, or name a published agent in EXITLESS_AGENT.");
-            return path;
-        }
-    }
-
     internal LabHost Host => _host!;
 
     internal int Streams => Volatile.Read(ref _streams);
@@ -88,7 +73,7 @@ public sealed class LabAgent : IAsyncLifetime
                 new LabHostOptions
                 {
                     Name = "agent-tests",
-                    AgentPath = AgentPath,
+                    AgentPath = Checkout.Agent,
                     ServerPort = _plane.Address.Port,
                     Token = ScriptedControlPlane.GoodToken,
                     AuthorityFingerprint = _plane.Authority.Fingerprint,

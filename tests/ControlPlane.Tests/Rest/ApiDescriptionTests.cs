@@ -11,7 +11,7 @@ public sealed class ApiDescriptionTests(TestHost host) : IClassFixture<TestHost>
     public async Task The_description_that_is_checked_in_is_the_one_that_is_served()
     {
         var served = Normal(await host.Http.GetStringAsync(new Uri("/openapi/v1.json", UriKind.Relative), TestContext.Current.CancellationToken));
-        var file = Path.Combine(Root, "docs", "openapi.json");
+        var file = Checkout.At("docs/openapi.json");
         var kept = File.Exists(file) ? Normal(await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken)) : "";
         if (served == kept)
             return;
@@ -44,16 +44,5 @@ public sealed class ApiDescriptionTests(TestHost host) : IClassFixture<TestHost>
     {
         using var document = JsonDocument.Parse(json);
         return JsonSerializer.Serialize(document.RootElement, Indented) + "\n";
-    }
-
-    private static string Root
-    {
-        get
-        {
-            var folder = new DirectoryInfo(AppContext.BaseDirectory);
-            while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "ControlPlane.sln")))
-                folder = folder.Parent;
-            return folder?.FullName ?? throw new InvalidOperationException("The tests run inside a checkout.");
-        }
     }
 }

@@ -92,7 +92,7 @@ public sealed partial class GuestTests(SharedHost shared)
     // `exitless-agent watch` tells of a VM that it did not start what the kernel's own trace tells.
     private async Task WatchedLikeOurOwnAsync(string vf)
     {
-        File.Copy(AgentPath(), Path.Combine(shared.Share, "exitless-agent"), overwrite: true);
+        File.Copy(Checkout.Agent, Path.Combine(shared.Share, "exitless-agent"), overwrite: true);
         var answer = await shared.RunAsync($$"""
             cp /mnt/share/exitless-agent /run/exitless-agent
             cd /sys/kernel/tracing/events/kvm/kvm_exit
@@ -117,18 +117,6 @@ public sealed partial class GuestTests(SharedHost shared)
             .Select(vector => vector.GetProperty("grade").GetString()).ToList();
         Assert.NotEmpty(grades);
         Assert.All(grades, grade => Assert.True(grade is "woken" or "injected", grade));
-    }
-
-    private static string AgentPath()
-    {
-        if (Environment.GetEnvironmentVariable("EXITLESS_AGENT") is { Length: > 0 } named)
-            return named;
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "ControlPlane.sln")))
-            folder = folder.Parent;
-        var path = Path.Combine(folder!.FullName, "artifacts/agent/exitless-agent");
-        Assert.True(File.Exists(path), $"{path} is missing: run scripts/build, or name a published agent in EXITLESS_AGENT.");
-        return path;
     }
 
     private static long HostCount(string interrupts, int vector, string vf)
