@@ -18,14 +18,23 @@ internal static unsafe partial class VectorIo
     /// <summary>The kernel takes no more stretches in one call (UIO_MAXIOV).</summary>
     public const int MostVectors = 1024;
 
-    public static nint TryReadAt(SafeHandle file, ReadOnlySpan<IoVector> vectors, long offset, out int error)
+    public static nint TryReadAt(SafeHandle file, ReadOnlySpan<IoVector> vectors, long offset, out int error) => Untiring(&ReadAtNative, file, vectors, offset, out error);
+
+    public static nint TryWriteAt(SafeHandle file, ReadOnlySpan<IoVector> vectors, long offset, out int error) => Untiring(&WriteAtNative, file, vectors, offset, out error);
+
+    public static nint TryRead(SafeHandle file, ReadOnlySpan<IoVector> vectors, out int error) => Untiring(&ReadNative, file, vectors, 0, out error);
+
+    public static nint TryWrite(SafeHandle file, ReadOnlySpan<IoVector> vectors, out int error) => Untiring(&WriteNative, file, vectors, 0, out error);
+
+    // A signal that interrupts a call begins it anew.
+    private static nint Untiring(delegate*<SafeHandle, IoVector*, int, long, nint> call, SafeHandle file, ReadOnlySpan<IoVector> vectors, long offset, out int error)
     {
         nint count;
         fixed (IoVector* first = vectors)
         {
             do
             {
-                count = ReadAtNative(file, first, vectors.Length, offset);
+                count = call(file, first, vectors.Length, offset);
                 error = count < 0 ? Marshal.GetLastPInvokeError() : 0;
             }
             while (error == Errno.Interrupted);
@@ -33,50 +42,9 @@ internal static unsafe partial class VectorIo
         return count;
     }
 
-    public static nint TryWriteAt(SafeHandle file, ReadOnlySpan<IoVector> vectors, long offset, out int error)
-    {
-        nint count;
-        fixed (IoVector* first = vectors)
-        {
-            do
-            {
-                count = WriteAtNative(file, first, vectors.Length, offset);
-                error = count < 0 ? Marshal.GetLastPInvokeError() : 0;
-            }
-            while (error == Errno.Interrupted);
-        }
-        return count;
-    }
+    private static nint ReadNative(SafeHandle file, IoVector* vectors, int count, long offset) => ReadNative(file, vectors, count);
 
-    public static nint TryRead(SafeHandle file, ReadOnlySpan<IoVector> vectors, out int error)
-    {
-        nint count;
-        fixed (IoVector* first = vectors)
-        {
-            do
-            {
-                count = ReadNative(file, first, vectors.Length);
-                error = count < 0 ? Marshal.GetLastPInvokeError() : 0;
-            }
-            while (error == Errno.Interrupted);
-        }
-        return count;
-    }
-
-    public static nint TryWrite(SafeHandle file, ReadOnlySpan<IoVector> vectors, out int error)
-    {
-        nint count;
-        fixed (IoVector* first = vectors)
-        {
-            do
-            {
-                count = WriteNative(file, first, vectors.Length);
-                error = count < 0 ? Marshal.GetLastPInvokeError() : 0;
-            }
-            while (error == Errno.Interrupted);
-        }
-        return count;
-    }
+    private static nint WriteNative(SafeHandle file, IoVector* vectors, int count, long offset) => WriteNative(file, vectors, count);
 
     [LibraryImport("libc", EntryPoint = "preadv", SetLastError = true)]
     private static partial nint ReadAtNative(SafeHandle file, IoVector* vectors, int count, long offset);

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using Exitless.Run.Stack;
 
 namespace Exitless.EndToEnd;
@@ -66,11 +65,6 @@ public sealed class GradeTests(DemoFixture demo)
         return newest.GetValueOrDefault($"grade.{demo.Vm.Vf}.{ReceiveVector}", -1) == wanted;
     }, TestContext.Current.CancellationToken);
 
-    private async Task<List<double>> RatiosAsync(double from, double to)
-    {
-        var answer = await demo.Rest.GetAsync($"api/v1/vms/{demo.Vm.Id}/metrics?series=grade.exits_per_1000_interrupts", TestContext.Current.CancellationToken);
-        var times = answer.GetProperty("times").EnumerateArray().Select(time => time.GetInt64() / 1000.0);
-        var values = answer.GetProperty("series")[0].GetProperty("values").EnumerateArray();
-        return [.. times.Zip(values).Where(row => row.First > from && row.First <= to && row.Second.ValueKind == JsonValueKind.Number && row.Second.GetDouble() >= 0).Select(row => row.Second.GetDouble() / 1000)];
-    }
+    private async Task<List<double>> RatiosAsync(double from, double to) =>
+        [.. (await demo.Vm.RowsAsync("grade.exits_per_1000_interrupts", TestContext.Current.CancellationToken)).Where(row => row.Time > from && row.Time <= to && row.Value >= 0).Select(row => row.Value / 1000)];
 }

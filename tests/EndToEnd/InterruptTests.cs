@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using Exitless.Run.Stack;
 
 namespace Exitless.EndToEnd;
@@ -85,13 +84,8 @@ public sealed class InterruptTests(DemoFixture demo)
         }
     }
 
-    private async Task<List<(double From, double To, long Count)>> RowsAsync(double from, double to)
-    {
-        var answer = await demo.Rest.GetAsync($"api/v1/vms/{demo.Vm.Id}/metrics?series=vfio.{demo.Vm.Vf}.msix.{ReceiveVector}", TestContext.Current.CancellationToken);
-        var times = answer.GetProperty("times").EnumerateArray().Select(time => time.GetInt64() / 1000.0).ToList();
-        var values = answer.GetProperty("series")[0].GetProperty("values").EnumerateArray().ToList();
-        return [.. times.Zip(values).Where(row => row.First > from && row.First < to && row.Second.ValueKind == JsonValueKind.Number).Select(row => (row.First, row.First, (long)row.Second.GetDouble()))];
-    }
+    private async Task<List<(double From, double To, long Count)>> RowsAsync(double from, double to) =>
+        [.. (await demo.Vm.RowsAsync($"vfio.{demo.Vm.Vf}.msix.{ReceiveVector}", TestContext.Current.CancellationToken)).Where(row => row.Time > from && row.Time < to).Select(row => (row.Time, row.Time, (long)row.Value))];
 
     private async Task<double> HostClockAsync() => Seconds(await demo.InHostAsync("echo $EPOCHREALTIME"));
 

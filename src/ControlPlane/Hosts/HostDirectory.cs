@@ -45,21 +45,8 @@ internal sealed class HostDirectory(
             if (await db.Operations.SingleOrDefaultAsync(o => o.HostId == hostId && o.Device == address && o.FinishedAt == null, ct) is { } active)
                 throw new ProblemException(ProblemKind.Conflict, "operation-active", "The PF is being changed already.", $"'{OperationView.Title(active)}' (operation {active.Id:D}) is not over.", "Wait until it ends, or cancel it.");
             var pf = await db.Pfs.SingleOrDefaultAsync(p => p.HostId == hostId && p.Address == address, ct);
-            var operation = new OperationRow
-            {
-                Id = changes.NewId(),
-                Kind = OperationKind.SetVfs,
-                State = OperationState.Waiting,
-                HostId = hostId,
-                HostName = host.Name,
-                Device = address,
-                Generation = changes.Want(host),
-                RequestedBy = by.Name,
-                CreatedAt = changes.Now,
-                ExpiresAt = changes.Now + options.Value.OperationLimit,
-                PreviousCount = pf?.NumVfs,
-                Count = request.Count,
-            };
+            var operation = OperationRow.Waiting(
+                changes, host, vm: null, OperationKind.SetVfs, changes.Want(host), by, options.Value.OperationLimit, device: address, previousCount: pf?.NumVfs, count: request.Count);
             db.Operations.Add(operation);
             if (pf is null)
                 db.Pfs.Add(pf = new PfRow { HostId = hostId, Address = address, NumVfs = request.Count, Generation = operation.Generation });

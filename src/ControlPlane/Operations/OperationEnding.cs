@@ -56,21 +56,7 @@ internal static class OperationEnding
                 vm.Deleting = true;
                 vm.Desired = DesiredRun.Off;
                 vm.Generation = changes.Want(host);
-                db.Operations.Add(new OperationRow
-                {
-                    Id = changes.NewId(),
-                    Kind = OperationKind.DeleteVm,
-                    State = OperationState.Waiting,
-                    HostId = host.Id,
-                    HostName = host.Name,
-                    VmId = vm.Id,
-                    VmName = vm.Name,
-                    Generation = vm.Generation,
-                    RequestedBy = Actor.ControlPlane.Name,
-                    CreatedAt = changes.Now,
-                    ExpiresAt = changes.Now + limit,
-                    PreviousRun = DesiredRun.Off,
-                });
+                db.Operations.Add(OperationRow.Waiting(changes, host, vm, OperationKind.DeleteVm, vm.Generation, Actor.ControlPlane, limit, previous: DesiredRun.Off));
                 break;
             case OperationKind.DeleteVm:
                 vm.Deleting = false;

@@ -1,4 +1,7 @@
 using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Database;
+using Exitless.ControlPlane.Hosts;
+using Exitless.ControlPlane.Vms;
 
 namespace Exitless.ControlPlane.Operations;
 
@@ -44,4 +47,37 @@ internal sealed class OperationRow
 
     /// <summary>How many VFs are wanted.</summary>
     public int? Count { get; init; }
+
+    /// <summary>A new one, which waits for the host.</summary>
+    /// <param name="changes">The transaction that it belongs to.</param>
+    /// <param name="host">Who is to do it.</param>
+    /// <param name="vm">What it is about; null: a device.</param>
+    /// <param name="kind">What is to be done.</param>
+    /// <param name="generation">The host's wanted generation that asks for it.</param>
+    /// <param name="by">Who asked.</param>
+    /// <param name="limit">How long it may take.</param>
+    /// <param name="previous">What was wanted of the VM before.</param>
+    /// <param name="device">The PF, for VFs.</param>
+    /// <param name="previousCount">How many VFs were wanted before.</param>
+    /// <param name="count">How many VFs are wanted.</param>
+    public static OperationRow Waiting(
+        Changes changes, HostRow host, VmRow? vm, OperationKind kind, long generation, Actor by, TimeSpan limit,
+        DesiredRun? previous = null, string? device = null, int? previousCount = null, int? count = null) => new()
+        {
+            Id = changes.NewId(),
+            Kind = kind,
+            State = OperationState.Waiting,
+            HostId = host.Id,
+            HostName = host.Name,
+            VmId = vm?.Id,
+            VmName = vm?.Name,
+            Device = device,
+            Generation = generation,
+            RequestedBy = by.Name,
+            CreatedAt = changes.Now,
+            ExpiresAt = changes.Now + limit,
+            PreviousRun = previous,
+            PreviousCount = previousCount,
+            Count = count,
+        };
 }

@@ -155,21 +155,7 @@ internal sealed class VmService(
 
     private Guid Begin(ControlPlaneContext db, Changes changes, HostRow host, VmRow vm, OperationKind kind, DesiredRun? previous, Actor by)
     {
-        var operation = new OperationRow
-        {
-            Id = changes.NewId(),
-            Kind = kind,
-            State = OperationState.Waiting,
-            HostId = host.Id,
-            HostName = host.Name,
-            VmId = vm.Id,
-            VmName = vm.Name,
-            Generation = vm.Generation,
-            RequestedBy = by.Name,
-            CreatedAt = changes.Now,
-            ExpiresAt = changes.Now + options.Value.OperationLimit,
-            PreviousRun = previous,
-        };
+        var operation = OperationRow.Waiting(changes, host, vm, kind, vm.Generation, by, options.Value.OperationLimit, previous: previous);
         db.Operations.Add(operation);
         changes.Announce(ChangeKind.Vm, vm.Id);
         changes.Announce(ChangeKind.Operation, operation.Id);

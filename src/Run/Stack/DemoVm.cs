@@ -90,6 +90,15 @@ public sealed class DemoVm
     /// <summary>Its console.</summary>
     public Task<ConsoleReader> ConsoleAsync(CancellationToken cancellation) => ConsoleReader.AttachAsync(_rest, Id, cancellation);
 
+    /// <summary>One series of the last hour as it is stored: Unix seconds and values, in order; rows without a value are left out.</summary>
+    public async Task<IReadOnlyList<(double Time, double Value)>> RowsAsync(string series, CancellationToken cancellation)
+    {
+        var answer = await _rest.GetAsync($"api/v1/vms/{Id}/metrics?series={series}", cancellation);
+        var times = answer.GetProperty("times").EnumerateArray().Select(time => time.GetInt64() / 1000.0);
+        var values = answer.GetProperty("series")[0].GetProperty("values").EnumerateArray();
+        return [.. times.Zip(values).Where(row => row.Second.ValueKind == JsonValueKind.Number).Select(row => (row.First, row.Second.GetDouble()))];
+    }
+
     /// <summary>Stored metrics as they are, the whole last hour: each series' newest value by key.</summary>
     public async Task<IReadOnlyDictionary<string, long>> NewestAsync(string series, CancellationToken cancellation)
     {

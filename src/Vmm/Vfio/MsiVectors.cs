@@ -64,16 +64,7 @@ internal sealed class MsiVectors(IVfioDevice device, IIrqfds kvm, GsiRoutes rout
         if (Count > 0)
             device.Disable(VfioInterrupt.Msi);
         (Count, _count) = (0, 0);
-        var gsis = new List<int>();
-        for (var i = 0; i < _paths.Length; i++)
-        {
-            if (_paths[i] is not { } path)
-                continue;
-            path.Dispose();
-            gsis.Add(path.Gsi);
-            _paths[i] = null;
-        }
-        routes.Free([.. gsis]);
+        VectorPath.Release(_paths, routes);
         Refusals.Clear();
     }
 

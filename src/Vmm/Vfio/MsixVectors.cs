@@ -131,7 +131,7 @@ internal sealed class MsixVectors : IMsixVectors, IDisposable
         if (_hostCount > 0)
             _device.Disable(VfioInterrupt.Msix);
         Forget();
-        Release();
+        VectorPath.Release(_paths, _routes);
         Refusals.Clear();
     }
 
@@ -214,19 +214,5 @@ internal sealed class MsixVectors : IMsixVectors, IDisposable
         Array.Clear(_onHost);
         OnHost = 0;
         _hostCount = 0;
-    }
-
-    private void Release()
-    {
-        var gsis = new List<int>();
-        for (var i = 0; i < _paths.Length; i++)
-        {
-            if (_paths[i] is not { } path)
-                continue;
-            path.Dispose();
-            gsis.Add(path.Gsi);
-            _paths[i] = null;
-        }
-        _routes.Free([.. gsis]);
     }
 }

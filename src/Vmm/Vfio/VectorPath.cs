@@ -49,6 +49,21 @@ internal sealed class VectorPath(IIrqfds kvm, EventFd trigger, int gsi) : IDispo
         IsAssigned = false;
     }
 
+    /// <summary>Gives up all of a device's paths, and their GSIs at once.</summary>
+    public static void Release(VectorPath?[] paths, GsiRoutes routes)
+    {
+        var gsis = new List<int>();
+        for (var i = 0; i < paths.Length; i++)
+        {
+            if (paths[i] is not { } path)
+                continue;
+            path.Dispose();
+            gsis.Add(path.Gsi);
+            paths[i] = null;
+        }
+        routes.Free([.. gsis]);
+    }
+
     /// <summary>The irqfd and the eventfd; the GSI is freed by whoever has the routes, many at once.</summary>
     public void Dispose()
     {
