@@ -12,7 +12,7 @@ internal static class ConfigChecks
     public const int MaxVcpus = 64;
 
     /// <summary>Checks what needs no descriptor.</summary>
-    /// <exception cref="VmmProblemException">vcpus-unsupported, topology-mismatch, memory-not-aligned, too-many-devices, device-twice; see <see cref="VirtioDevices.Check"/>.</exception>
+    /// <exception cref="VmmProblemException">vcpus-unsupported, own-cpus-missing, topology-mismatch, memory-not-aligned, too-many-devices, device-twice; see <see cref="VirtioDevices.Check"/>.</exception>
     public static void Check(VmConfig config)
     {
         CheckVcpus(config);
@@ -38,6 +38,11 @@ internal static class ConfigChecks
     {
         if (config.Vcpus is < 1 or > MaxVcpus)
             throw new VmmProblemException("vcpus-unsupported", $"A VM has 1 to {MaxVcpus} vCPUs.", $"{config.Vcpus} were asked for.", $"Set vcpus to a number from 1 to {MaxVcpus}.", "vcpus");
+        if (config.Interrupts.OwnCpus && config.VcpuCpus.Distinct().Count() != config.Vcpus)
+        {
+            throw new VmmProblemException("own-cpus-missing", "A vCPU whose idle instructions do not exit needs a host CPU of its own.",
+                $"{config.Vcpus} vCPUs, and {config.VcpuCpus.Distinct().Count()} different host CPUs for them.", "Name one host CPU for each vCPU in vcpuCpus, or leave ownCpus out.", "interrupts.ownCpus");
+        }
         if (config.Topology is not { } t)
             return;
         // As long numbers, so that a product that overflows does not look right.

@@ -80,7 +80,7 @@ internal sealed class Machine : IMachine
 
     public bool TryWriteConsole(ReadOnlySpan<byte> data) => _parts.VirtioConsole is { IsOpen: true } console ? console.TryReceive(data) : _parts.Serial.TryReceive(data);
 
-    public List<DeviceVectors> TakeVectors() => _parts.Devices.Set.TakeVectors();
+    public List<DeviceVectors> TakeVectors() => _parts.Devices.TakeVectors();
 
     public void Dispose()
     {

@@ -29,7 +29,7 @@ internal static class MachineBuilder
         var plan = BootPlan.Make(kernel, descriptors.Initrd is null ? null : new BootFile(descriptors.Initrd, "initrd").Length(), config.CommandLine, (ulong)config.MemoryBytes);
         var kvm = new KvmSystem(descriptors.Kvm);
         kvm.CheckVcpus(topology);
-        var cpuid = kvm.SupportedCpuid();
+        var cpuid = InterruptFeatures.Hide(kvm.SupportedCpuid(), config.Interrupts);
         var addressEnd = 1UL << GuestCpuid.PhysicalAddressBits(cpuid);
         ConfigChecks.CheckAddresses(config, addressEnd);
 
@@ -73,6 +73,8 @@ internal static class MachineBuilder
         vm.CreateIrqchip();
         if (kvm.CheckExtension(KvmCapabilities.X2ApicApi) > 0)
             vm.UseX2ApicIds();
+        if (config.Interrupts.OwnCpus)
+            InterruptFeatures.OwnCpus(kvm, vm);
         var nodes = GuestNodes.Of(config.Memory, HostRoot.Machine);
         var memory = owned.Push(new GuestMemory((ulong)config.MemoryBytes, config.Memory, nodes));
         var slots = new MemorySlotNumbers(memory.AddTo(vm));
@@ -80,7 +82,7 @@ internal static class MachineBuilder
         var routes = new GsiRoutes(vm, virtio.VectorCount);
         var bus = new PciBus();
         var space = new GroupSpace(VfioCalls.Kernel, new KvmVfioFiles(vm), memory.Ranges);
-        var devices = owned.Push(new MachineDevices(space, (vm, vm, vm), slots, routes, bus, Interrupt(vm, PciHotplug.Gsi), happened, TimeProvider.System, !config.NoPeerToPeer));
+        var devices = owned.Push(new MachineDevices(space, (vm, vm, vm), slots, routes, bus, Interrupt(vm, PciHotplug.Gsi), happened, TimeProvider.System, !config.NoPeerToPeer, config.Interrupts.Injected));
         var mmio64 = devices.Launch(config, descriptors.OfDevices(config), addressEnd);
         virtio.Attach(bus, vm, routes, memory, owned);
 

@@ -63,6 +63,7 @@ internal static class KvmCapabilities
     public const int MaxVcpuId = 128;
     public const int X2ApicApi = 129;
     public const int ImmediateExit = 136;
+    public const int DisableExits = 143;
     public const int NestedState = 157;
     public const int BinaryStatistics = 203;
     public const int Xsave2 = 208;

@@ -21,5 +21,6 @@ internal sealed record WireProblem(string Code, string Title, string Detail, str
 [JsonSerializable(typeof(List<SandboxAttempt>))]
 [JsonSerializable(typeof(AttachRequest))]
 [JsonSerializable(typeof(DetachRequest))]
+[JsonSerializable(typeof(SwitchRequest))]
 [JsonSerializable(typeof(VmmDeviceEvent))]
 internal sealed partial class ControlJson : JsonSerializerContext;

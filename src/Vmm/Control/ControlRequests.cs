@@ -73,6 +73,9 @@ internal sealed class ControlRequests(VmLife vm, ControlConnections connections,
             case FrameKind.DetachDevice:
                 devices.Detach(connection, frame);
                 break;
+            case FrameKind.SwitchInterrupts:
+                devices.Switch(connection, frame);
+                break;
             default:
                 throw new VmmProblemException("vmm-protocol", "The VM's process does not know this request.", $"It was number {(int)frame.Kind}.", "Restart the VM, so that it runs on the agent's version.");
         }

@@ -34,6 +34,13 @@ internal sealed class DeviceRequests(VmLife vm, ControlConnections connections, 
         Devices().Detach(request.Address, limit, () => Answer(connection, frame.RequestId, null));
     }
 
+    /// <summary>Throws the switch of interrupts.</summary>
+    public void Switch(ControlConnection connection, Frame frame)
+    {
+        Devices().Switch(JsonSerializer.Deserialize(frame.Payload.Span, ControlJson.Default.SwitchRequest)!);
+        connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId));
+    }
+
     /// <summary>Sends the answers that have become ready.</summary>
     public void SendAnswers()
     {

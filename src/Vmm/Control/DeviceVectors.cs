@@ -25,4 +25,8 @@ public sealed record DeviceVectors(string Address, int TableSize, IReadOnlyList<
 /// <param name="Gsi">The KVM GSI whose only route is this vector's message.</param>
 /// <param name="Masked">True while the guest has it masked, by its own bit or by the function's.</param>
 /// <param name="Pending">True if it fired while it was masked.</param>
-public sealed record VectorInfo(int Index, int Gsi, bool Masked, bool Pending);
+public sealed record VectorInfo(int Index, int Gsi, bool Masked, bool Pending)
+{
+    /// <summary>True if it is injected by the switch, not by what the host can do.</summary>
+    public bool Injected { get; init; }
+}

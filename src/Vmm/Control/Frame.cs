@@ -17,6 +17,7 @@ internal enum FrameKind : ushort
     TakeVectors = 8,
     AttachDevices = 20,
     DetachDevice = 21,
+    SwitchInterrupts = 22,
     Pause = 9,
     Resume = 10,
     TrySandbox = 30,

@@ -14,6 +14,10 @@ internal interface IMachineDevices
     /// <exception cref="VmmProblemException">device-not-assigned.</exception>
     void Detach(string address, TimeSpan limit, Action released);
 
+    /// <summary>Throws the switch between the best path and injection, for all devices, one device, or one vector.</summary>
+    /// <exception cref="VmmProblemException">device-not-assigned, vector-not-in-use, switch-failed.</exception>
+    void Switch(SwitchRequest request);
+
     /// <summary>The next thing that happened to a device; null if there is none.</summary>
     VmmDeviceEvent? TakeEvent();
 }

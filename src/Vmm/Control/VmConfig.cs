@@ -40,6 +40,9 @@ public sealed record VmConfig
     // The JSON reader sets absent members to null.
     public IReadOnlyList<int> VcpuCpus { get => field ?? []; init; }
 
+    /// <summary>How interrupts reach the guest.</summary>
+    public VmInterrupts Interrupts { get => field ?? new(); init; }
+
     /// <summary>Devices that the guest owns.</summary>
     public required IReadOnlyList<VfioDeviceConfig> Devices { get; init; }
 

@@ -99,6 +99,15 @@ public sealed class VmmClient : IAsyncDisposable
         return JsonSerializer.Deserialize(reply.Payload.Span, ControlJson.Default.ListDeviceVectors)!;
     }
 
+    /// <summary>Throws the switch between the best path of interrupts that the host has and injection, while the guest runs. No interrupt is lost by it.</summary>
+    /// <param name="address">Of one device; null: all, those to come among them.</param>
+    /// <param name="vector">One vector of the device; null: all that it uses now.</param>
+    /// <param name="injected">True: inject.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <exception cref="VmmProblemException">device-not-assigned, vector-not-in-use, switch-failed.</exception>
+    public Task SwitchInterruptsAsync(string? address, int? vector, bool injected, CancellationToken cancellationToken) =>
+        AskAsync(FrameKind.SwitchInterrupts, JsonSerializer.SerializeToUtf8Bytes(new SwitchRequest(address, vector, injected), ControlJson.Default.SwitchRequest), [], cancellationToken);
+
     /// <summary>
     /// Plugs devices into the running guest. On return they are on its bus, and it has been told. Each call has a connection of its own, since it takes the time of a
     /// reset, and for a VM's first device the time of pinning all its memory.

@@ -37,6 +37,13 @@ internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds,
         Ioctl.Call(handle, KvmRequests.EnableCapability, "KVM_ENABLE_CAP X2APIC_API", ref request);
     }
 
+    /// <summary>KVM_CAP_X86_DISABLE_EXITS: instructions that idle CPUs use stay in the guest.</summary>
+    public void DisableExits(ulong which)
+    {
+        var request = new KvmEnableCapability { Capability = KvmCapabilities.DisableExits, Argument0 = which };
+        Ioctl.Call(handle, KvmRequests.EnableCapability, "KVM_ENABLE_CAP X86_DISABLE_EXITS", ref request);
+    }
+
     public void AddMemory(uint slot, ulong guestAddress, ulong size, ulong hostAddress)
     {
         if (!TryAddMemory(slot, guestAddress, size, hostAddress))

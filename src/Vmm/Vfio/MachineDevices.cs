@@ -19,6 +19,7 @@ internal sealed class MachineDevices : IMachineDevices, IDisposable
     private readonly TimeProvider _time;
     private readonly DeviceWatch _watch;
     private readonly EventFd _interrupt;
+    private readonly InterruptDetour _detour;
     private readonly Lock _gate = new();
     private long _lastEvent;
     private bool _disposed;
@@ -33,13 +34,15 @@ internal sealed class MachineDevices : IMachineDevices, IDisposable
     /// <param name="happened">Called, from any thread, when there is an event.</param>
     /// <param name="time">The clock.</param>
     /// <param name="peers">True if devices may reach each other's BARs.</param>
+    /// <param name="injected">True if interrupts are injected even where they could be posted.</param>
     public MachineDevices(
-        IDmaSpace makeSpace, (IMemorySlots Slots, IIrqfds Irqfds, ILevelIrqfds? Level) vm, MemorySlotNumbers numbers, GsiRoutes routes, PciBus bus, EventFd interrupt, Action happened, TimeProvider time, bool peers)
+        IDmaSpace makeSpace, (IMemorySlots Slots, IIrqfds Irqfds, ILevelIrqfds? Level) vm, MemorySlotNumbers numbers, GsiRoutes routes, PciBus bus, EventFd interrupt, Action happened, TimeProvider time, bool peers, bool injected = false)
     {
         _happened = happened;
         _time = time;
         _interrupt = interrupt;
-        var assembly = new DeviceAssembly(vm.Slots, numbers, vm.Irqfds, vm.Level, routes, Refused, _bell.Deferred);
+        _detour = new InterruptDetour(vm.Irqfds, injected);
+        var assembly = new DeviceAssembly(vm.Slots, numbers, _detour, vm.Level, routes, Refused, _bell.Deferred);
         Set = new DeviceSet(makeSpace, assembly, bus, peers);
         Hotplug = new HotplugController(interrupt.Signal, _bell.Ejected);
         _watch = new DeviceWatch(Set, Hotplug, _bell, Report, time);
@@ -92,8 +95,33 @@ internal sealed class MachineDevices : IMachineDevices, IDisposable
 
     public void Detach(string address, TimeSpan limit, Action released)
     {
-        var slot = Set.Find(address) ?? throw new VmmProblemException("device-not-assigned", "The VM does not have this device.", $"{address} is not among its devices.", "Look at the VM's devices.", "address");
+        var slot = Set.Find(address) ?? throw NotAssigned(address);
         _watch.AskBack(slot, limit, released);
+    }
+
+    public List<DeviceVectors> TakeVectors() =>
+        [.. Set.TakeVectors().Select(d => d with { Vectors = [.. d.Vectors.Select(v => v with { Injected = _detour.IsDetoured(v.Gsi) })] })];
+
+    public void Switch(SwitchRequest request)
+    {
+        bool done;
+        if (request.Address is not { } address)
+        {
+            done = _detour.TrySwitchAll(request.Injected);
+        }
+        else
+        {
+            var device = Set.TakeVectors().FirstOrDefault(d => string.Equals(d.Address, address, StringComparison.Ordinal)) ?? throw NotAssigned(address);
+            var vectors = device.Vectors.Where(v => request.Vector is not { } wanted || v.Index == wanted).ToList();
+            if (request.Vector is { } one && vectors.Count == 0)
+            {
+                throw new VmmProblemException("vector-not-in-use", "The device does not use this vector.",
+                    $"{address} uses {(device.Vectors.Count == 0 ? "none" : string.Join(", ", device.Vectors.Select(v => v.Index)))}; {one} was named.", "Name one that it uses, or none for all.", "vector");
+            }
+            done = vectors.All(v => _detour.TrySwitch(v.Gsi, request.Injected));
+        }
+        if (!done)
+            throw new VmmProblemException("switch-failed", "KVM refused to bind an interrupt to its new path.", $"{new LinuxException("KVM_IRQFD", Ioctl.LastError).Message}.", "Nothing is lost: that interrupt takes its old path. Look into the host's kernel log.", "");
     }
 
     public VmmDeviceEvent? TakeEvent() => _events.TryDequeue(out var one) ? one : null;
@@ -108,9 +136,13 @@ internal sealed class MachineDevices : IMachineDevices, IDisposable
         }
         _watch.Dispose();
         Set.Dispose();
+        _detour.Dispose();
         _bell.Dispose();
         _interrupt.Dispose();
     }
+
+    private static VmmProblemException NotAssigned(string address) =>
+        new("device-not-assigned", "The VM does not have this device.", $"{address} is not among its devices.", "Look at the VM's devices.", "address");
 
     private void Refused(string address, string text)
     {
