@@ -4,6 +4,7 @@ using Exitless.Agent.Consoles;
 using Exitless.Agent.Doctor;
 using Exitless.Agent.Events;
 using Exitless.Agent.Identity;
+using Exitless.Agent.Interrupts;
 using Exitless.Agent.Inventory;
 using Exitless.Agent.Link;
 using Exitless.Agent.Machines;
@@ -56,7 +57,7 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         _inventorySource = new LatestSource<Contracts.Inventory>(_signal, i => new AgentMessage { Inventory = i });
         _reportSource = new LatestSource<DoctorReport>(_signal, r => new AgentMessage { Report = r });
         _observedSource = new LatestSource<ObservedState>(_signal, o => new AgentMessage { Observed = o });
-        var claims = new DeviceClaims();
+        var (claims, cpus) = (new DeviceClaims(), new CpuClaims());
         var uses = new DeviceUseReader(_root, netlink, () => _controlPlane, () => claims.Addresses);
         var images = new ImageFolder(Path.Combine(options.StateFolder, "images"));
         _inventory = new InventoryFeed(new InventoryReader(_root, images, uses, new VfMacReader(_root, netlink), new PciNames(_root)), _inventorySource, time);
@@ -71,7 +72,7 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         var preflight = new Preflight(_root, images, claims, uses, new VfMacReader(_root, netlink));
         _vms = new VmFleet(
             new VmServices(
-                new VmStarter(preflight, claims, devices, launcher, _root), launcher, devices, claims, new VmRecordStore(options.StateFolder), _board, _events,
+                new VmStarter(preflight, claims, cpus, devices, launcher, _root), launcher, devices, claims, cpus, new VmRecordStore(options.StateFolder), _board, _events,
                 this, () => _pfs.Settled, time, _log),
             HostFacts.BootId(_root));
     }

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Exitless.Agent.Events;
+using Exitless.Agent.Interrupts;
 using Exitless.Agent.Inventory;
 using Exitless.Agent.Machines;
 using Exitless.Agent.Sriov;
@@ -36,7 +37,7 @@ internal sealed class ForegroundVm : IDisposable
         _launcher = new VmmLauncher(Environment.ProcessPath!, options.RunFolder, root, time, options.Socket);
         _devices = new DevicePreparer(new VfMac(root, netlink), new VfioBinding(root), new EventLog(new AsyncSignal(), time), () => { });
         _preflight = new Preflight(root, new ImageFolder(options.RunFolder), claims, new DeviceUseReader(root, netlink, () => [], () => claims.Addresses), macs);
-        _starter = new VmStarter(_preflight, claims, _devices, _launcher, root);
+        _starter = new VmStarter(_preflight, claims, new CpuClaims(), _devices, _launcher, root);
     }
 
     private string Id => _spec.Wanted.VmId;
@@ -54,7 +55,7 @@ internal sealed class ForegroundVm : IDisposable
         using var tell = PosixSignalRegistration.Create(TellStatistics, Tell);
         IReadOnlyList<BoundDevice> taken = [];
         var running = await _starter.StartAsync(
-            _spec.Wanted, () => _preflight.Check(_spec.Wanted, _spec.KernelPath, _spec.InitrdPath) with { Disks = _spec.Disks }, ConfigOf, new StepList(_time, TellStep), planned => taken = planned,
+            _spec.Wanted, () => _preflight.Check(_spec.Wanted, _spec.KernelPath, _spec.InitrdPath) with { Disks = _spec.Disks }, ConfigOf, new StepList(_time, TellStep), (planned, _) => taken = planned,
             _ => { }, _asked.Token);
         try
         {

@@ -13,7 +13,7 @@ namespace Exitless.Agent.Interrupts;
 /// </summary>
 internal static class InterruptPlanner
 {
-    private const long HugePage = 2 << 20;
+    private static readonly long[] HugePageSizes = [1 << 30, 2 << 20];
 
     /// <param name="root">The host.</param>
     /// <param name="vm">The VM.</param>
@@ -78,11 +78,9 @@ internal static class InterruptPlanner
     private static VmMemory? HugePages(HostRoot root, WantedVm vm, int? node)
     {
         var bytes = (long)vm.MemoryMib << 20;
-        if (bytes % HugePage != 0)
+        var page = HugePageSizes.FirstOrDefault(p => bytes % p == 0 && (node is { } n ? new MemoryNode(root, n).FreeHugePages(p) : MemoryNode.FreeHugePages(root, p)) * p >= bytes);
+        if (page == 0)
             return null;
-        var free = node is { } n ? new MemoryNode(root, n).FreeHugePages(HugePage) : MemoryNode.FreeHugePages(root, HugePage);
-        if (free is not { } pages || pages * HugePage < bytes)
-            return null;
-        return new VmMemory { PageBytes = HugePage, Nodes = node is null ? [] : [new VmMemoryNode { Bytes = bytes, HostNode = node, Vcpus = [.. Enumerable.Range(0, (int)vm.Vcpus)] }] };
+        return new VmMemory { PageBytes = page, Nodes = node is null ? [] : [new VmMemoryNode { Bytes = bytes, HostNode = node, Vcpus = [.. Enumerable.Range(0, (int)vm.Vcpus)] }] };
     }
 }

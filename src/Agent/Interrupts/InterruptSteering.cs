@@ -50,10 +50,10 @@ internal static class InterruptSteering
     {
         try
         {
-            File.WriteAllText(path, text);
+            SysfsFile.Write(path, text);
             return true;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (LinuxException)
         {
             return false;
         }

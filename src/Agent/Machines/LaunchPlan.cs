@@ -1,4 +1,5 @@
 using System.Net.NetworkInformation;
+using Exitless.Agent.Interrupts;
 using Exitless.Contracts;
 using Exitless.Linux.Sysfs;
 
@@ -9,6 +10,12 @@ internal sealed record LaunchPlan(WantedVm Vm, string KernelPath, string? Initrd
 {
     /// <summary>The VM's disks.</summary>
     public IReadOnlyList<PlannedDisk> Disks { get; init; } = [];
+
+    /// <summary>How interrupts reach it; null: as its own configuration says.</summary>
+    public InterruptPlan? Interrupts { get; init; }
+
+    /// <summary>Host CPUs that its vCPUs have to themselves, by vCPU; none: they share.</summary>
+    public IReadOnlyList<int> Cpus { get; init; } = [];
 }
 
 /// <param name="Path">The disk's own file.</param>

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using System.Net.NetworkInformation;
+using Exitless.Agent.Interrupts;
 using Exitless.Agent.Inventory;
 using Exitless.Agent.Sriov;
 using Exitless.Contracts;
@@ -26,7 +27,8 @@ internal sealed class Preflight(HostRoot root, ImageFolder images, DeviceClaims 
         var kernel = FindImage(vm.Kernel, ImageFolder.KernelSuffix, "kernel");
         CheckKernel(kernel, vm.Kernel);
         var initrd = vm.Initrd.Length == 0 ? null : FindImage(vm.Initrd, ImageFolder.InitrdSuffix, "initrd");
-        return CheckDevicesAndMemory(vm, kernel, initrd);
+        var plan = CheckDevicesAndMemory(vm, kernel, initrd);
+        return plan with { Interrupts = InterruptPlanner.Plan(root, vm, [.. plan.Devices.Select(d => d.Function.NumaNode).OfType<int>()]) };
     }
 
     /// <summary>As <see cref="Check(WantedVm)"/>, with files named by their paths: what the person at the host's own terminal may do. The VMM looks at the kernel.</summary>

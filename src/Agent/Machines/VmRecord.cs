@@ -32,6 +32,10 @@ internal sealed record VmRecord
 
     public IReadOnlyList<BoundDevice> Devices { get; init; } = [];
 
+    /// <summary>Host CPUs that its vCPUs have to themselves.</summary>
+    // The JSON reader sets members to null that an earlier agent did not write.
+    public IReadOnlyList<int> Cpus { get => field ?? []; init; } = [];
+
     /// <summary>How the last run ended; empty: never ran.</summary>
     public string EndReason { get; init; } = "";
 

@@ -1,3 +1,4 @@
+using Exitless.Agent.Interrupts;
 using Exitless.Contracts;
 using Exitless.Vmm.Control;
 using Microsoft.Extensions.Logging;
@@ -59,11 +60,12 @@ internal sealed partial class VmRunner : IAsyncDisposable
         if (!string.Equals(_record.BootId, _bootId, StringComparison.Ordinal))
         {
             // The host was booted since: nothing of the run is left, and a VM that ran is started again.
-            Save(_record with { Phase = VmPhase.Idle, Devices = [], Generation = 0, BootId = _bootId, EndReason = "host-boot" });
+            Save(_record with { Phase = VmPhase.Idle, Devices = [], Cpus = [], Generation = 0, BootId = _bootId, EndReason = "host-boot" });
             Report(VmState.Stopped, null);
             return;
         }
         _services.Claims.Take(_vmId, _record.Name, [.. _record.Devices.Select(d => d.Address)]);
+        _services.Cpus.Restore(_vmId, _record.Cpus);
         RunningVm? found;
         try
         {
@@ -95,7 +97,7 @@ internal sealed partial class VmRunner : IAsyncDisposable
         {
             // The agent died between two steps of a start: take them back and let the wanted state decide again.
             Release();
-            Save(_record with { Phase = VmPhase.Idle, Devices = [], Generation = 0 });
+            Save(_record with { Phase = VmPhase.Idle, Devices = [], Cpus = [], Generation = 0 });
             Report(VmState.Stopped, null);
             return;
         }
@@ -199,6 +201,7 @@ internal sealed partial class VmRunner : IAsyncDisposable
             case WantedRun.Running when _running is not null:
                 if (_record.Generation != wanted.Generation)
                 {
+                    await SwitchAsync(_running, wanted);
                     Save(_record with { Generation = wanted.Generation, Name = wanted.Name });
                     Report(VmState.Running, null);
                 }
@@ -246,7 +249,7 @@ internal sealed partial class VmRunner : IAsyncDisposable
         {
             await _services.PfsSettled().WaitAsync(_stop.Token);
             var running = await _services.Starter.StartAsync(
-                wanted, steps, devices => Save(_record with { Phase = VmPhase.Starting, Devices = devices }), pid => Save(_record with { ProcessId = pid }), _stop.Token);
+                wanted, steps, (devices, cpus) => Save(_record with { Phase = VmPhase.Starting, Devices = devices, Cpus = cpus }), pid => Save(_record with { ProcessId = pid }), _stop.Token);
             var now = _services.Time.GetUtcNow().ToUnixTimeMilliseconds();
             await RunsAsync(running, _record with { Phase = VmPhase.Running, StartedAt = now }, wanted);
             _services.Events.Info("vm-started", $"{wanted.Name} runs: process {running.ProcessId}.", _vmId);
@@ -254,7 +257,7 @@ internal sealed partial class VmRunner : IAsyncDisposable
         }
         catch (ProblemException e)
         {
-            Save(_record with { Phase = VmPhase.Idle, Devices = [], ProcessId = 0, Problem = ProblemRecord.Of(e.Problem) });
+            Save(_record with { Phase = VmPhase.Idle, Devices = [], Cpus = [], ProcessId = 0, Problem = ProblemRecord.Of(e.Problem) });
             Report(VmState.Failed, e.Problem);
             _services.Events.Error("vm-failed", $"{wanted.Name}: {e.Problem.Title.TrimEnd('.')}. {e.Problem.Detail}", _vmId);
             Failed(_services.Log, wanted.Name, e.Problem.Detail);
@@ -264,9 +267,17 @@ internal sealed partial class VmRunner : IAsyncDisposable
     private async Task RunsAsync(RunningVm running, VmRecord record, WantedVm? wanted)
     {
         _running = running;
+        if (wanted is not null)
+            await SwitchAsync(running, wanted);
         Save(record);
         Report(VmState.Running, null);
         await _services.Watcher.StartedAsync(wanted ?? new WantedVm { VmId = _vmId, Name = record.Name }, running);
+    }
+
+    private async Task SwitchAsync(RunningVm running, WantedVm wanted)
+    {
+        foreach (var refused in await InterruptSwitches.ApplyAsync(running.Client, wanted, _stop.Token))
+            _services.Events.Error("switch-refused", $"{wanted.Name}: {refused}", _vmId);
     }
 
     private async Task StopAsync(bool gently, uint seconds)
@@ -325,7 +336,7 @@ internal sealed partial class VmRunner : IAsyncDisposable
         var reason = Word(end.Reason);
         var ranFor = TimeSpan.FromMilliseconds(Math.Max(0, end.At - _record.StartedAt));
         Release();
-        var record = _record with { Phase = VmPhase.Idle, Devices = [], ProcessId = 0, StartedAt = 0, EndReason = reason };
+        var record = _record with { Phase = VmPhase.Idle, Devices = [], Cpus = [], ProcessId = 0, StartedAt = 0, EndReason = reason };
         _services.Events.Info("vm-ended", $"{_record.Name} ended after {ranFor:d\\.hh\\:mm\\:ss}: {reason}. {end.Text}", _vmId);
         HasEnded(_services.Log, _record.Name, reason, end.Text);
         if (asked || end.Reason == VmEndReason.PowerOff)
@@ -360,6 +371,7 @@ internal sealed partial class VmRunner : IAsyncDisposable
         _services.Launcher.Forget(_vmId);
         _services.Devices.Release(_record.Devices, _vmId);
         _services.Claims.Release(_vmId);
+        _services.Cpus.Release(_vmId);
     }
 
     private void Save(VmRecord record)

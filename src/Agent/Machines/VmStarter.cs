@@ -1,3 +1,4 @@
+using Exitless.Agent.Interrupts;
 using Exitless.Agent.Sriov;
 using Exitless.Linux;
 using Exitless.Vmm.Control;
@@ -5,21 +6,21 @@ using Exitless.Vmm.Control;
 namespace Exitless.Agent.Machines;
 
 /// <summary>Starts one VM step by step. A step that fails takes back all steps before it.</summary>
-internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, DevicePreparer devices, VmmLauncher launcher, HostRoot root)
+internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, CpuClaims cpus, DevicePreparer devices, VmmLauncher launcher, HostRoot root)
 {
     /// <param name="onPlanned">Called with what will have to be given back, before the first device is touched.</param>
     /// <param name="onProcess">Called with the process as soon as there is one.</param>
     /// <exception cref="ProblemException">It could not be started; nothing is left of the attempt.</exception>
     public Task<RunningVm> StartAsync(
-        Contracts.WantedVm vm, StepList steps, Action<IReadOnlyList<BoundDevice>> onPlanned, Action<int> onProcess, CancellationToken stop) =>
+        Contracts.WantedVm vm, StepList steps, Action<IReadOnlyList<BoundDevice>, IReadOnlyList<int>> onPlanned, Action<int> onProcess, CancellationToken stop) =>
         StartAsync(vm, () => preflight.Check(vm), ConfigOf, steps, onPlanned, onProcess, stop);
 
-    /// <summary>As <see cref="StartAsync(Contracts.WantedVm, StepList, Action{IReadOnlyList{BoundDevice}}, Action{int}, CancellationToken)"/>, with a plan and a launch of the caller's making.</summary>
+    /// <summary>As <see cref="StartAsync(Contracts.WantedVm, StepList, Action{IReadOnlyList{BoundDevice}, IReadOnlyList{int}}, Action{int}, CancellationToken)"/>, with a plan and a launch of the caller's making.</summary>
     /// <param name="check">Checks everything and touches nothing.</param>
     /// <param name="configOf">What is launched in the end.</param>
     /// <exception cref="ProblemException">It could not be started; nothing is left of the attempt.</exception>
     public async Task<RunningVm> StartAsync(
-        Contracts.WantedVm vm, Func<LaunchPlan> check, Func<LaunchPlan, VmConfig> configOf, StepList steps, Action<IReadOnlyList<BoundDevice>> onPlanned,
+        Contracts.WantedVm vm, Func<LaunchPlan> check, Func<LaunchPlan, VmConfig> configOf, StepList steps, Action<IReadOnlyList<BoundDevice>, IReadOnlyList<int>> onPlanned,
         Action<int> onProcess, CancellationToken stop)
     {
         LaunchPlan plan = null!;
@@ -33,8 +34,11 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, Device
         RunningVm? process = null;
         try
         {
-            onPlanned(DevicePreparer.Record(plan));
+            plan = plan with { Cpus = plan.Interrupts is { } path ? cpus.Take(vm.VmId, path.Candidates, (int)vm.Vcpus) : [] };
+            onPlanned(DevicePreparer.Record(plan), plan.Cpus);
             touched = DevicePreparer.Record(plan);
+            if (plan.Interrupts is not null)
+                await steps.RunAsync("Set up the interrupts' path", () => SetUpPath(plan, root));
             foreach (var device in plan.Devices)
             {
                 if (device.Mac is not null)
@@ -66,6 +70,7 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, Device
             launcher.Forget(vm.VmId);
             devices.Release(touched, vm.VmId);
             claims.Release(vm.VmId);
+            cpus.Release(vm.VmId);
             if (e is VmmProblemException refused)
                 throw new ProblemException(refused.Code, refused.Title, refused.Detail, refused.Remedy, refused.Field, refused);
             if (e is IOException or UnauthorizedAccessException)
@@ -93,5 +98,29 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, Device
         ConsoleLogPath = launcher.ConsoleLogOf(plan.Vm.VmId),
         HasInitrd = plan.InitrdPath is not null,
         Devices = [.. plan.Devices.Select(d => new VfioDeviceConfig(d.Function.Address, d.Group))],
+        Memory = plan.Interrupts?.Memory,
+        VcpuCpus = plan.Cpus,
+        Interrupts = (plan.Interrupts?.Settings ?? new VmInterrupts()) with { OwnCpus = plan.Cpus.Count > 0 },
     };
+
+    // In the words of the operation's step.
+    private static string SetUpPath(LaunchPlan plan, HostRoot root)
+    {
+        var path = plan.Interrupts!;
+        var words = new List<string> { plan.Devices.Count == 0 ? "no device" : path.Path };
+        if (path.Settings.HideX2Apic)
+            words.Add("xAPIC");
+        if (path.Memory is { } memory)
+            words.Add($"pages of {memory.PageBytes >> 20} MiB");
+        if (plan.Cpus.Count > 0)
+        {
+            var (moved, stuck) = InterruptSteering.KeepAway(root, plan.Cpus);
+            words.Add($"vCPUs alone on CPUs {string.Join(", ", plan.Cpus)}, {moved} of the host's interrupts moved away, {stuck} cannot be");
+        }
+        else
+        {
+            words.Add("vCPUs on shared CPUs");
+        }
+        return string.Join("; ", words);
+    }
 }

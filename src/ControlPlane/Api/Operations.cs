@@ -15,6 +15,8 @@ public enum OperationKind
     DeleteVm,
     /// <summary>Gives a PF a number of VFs.</summary>
     SetVfs,
+    /// <summary>Throws the switch of a running VM's interrupts.</summary>
+    SwitchInterrupts,
 }
 
 /// <summary>Where an operation stands. It never stays in progress: it expires.</summary>

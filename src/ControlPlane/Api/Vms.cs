@@ -28,6 +28,34 @@ public enum VmState
     Failed,
 }
 
+/// <summary>How interrupts of assigned devices shall reach a VM. A host that cannot meet it refuses to start the VM, and says why.</summary>
+public enum InterruptPolicy
+{
+    /// <summary>The best path that the host has.</summary>
+    Auto,
+    /// <summary>Posted by the IOMMU into the running vCPU, without an exit and without a host CPU.</summary>
+    Posted,
+    /// <summary>Directly, through a shadow of the guest's IDT (exitless interrupts, ELI).</summary>
+    Eli,
+    /// <summary>Injected by the host, even where it could post.</summary>
+    Injected,
+}
+
+/// <summary>A path of interrupts that the switch can be thrown to.</summary>
+public enum InterruptPath
+{
+    /// <summary>The best that the host has.</summary>
+    Best,
+    /// <summary>Injected by the host.</summary>
+    Injected,
+}
+
+/// <summary>Where the switch of a VM's interrupts stands, of a device's, or of a vector's. A later one overrides those before it.</summary>
+/// <param name="Path">The path.</param>
+/// <param name="Device">PCI address of one of the VM's devices; null: all.</param>
+/// <param name="Vector">A vector that the device uses; null: all of them.</param>
+public sealed record InterruptSwitch(InterruptPath Path, string? Device = null, int? Vector = null);
+
 /// <summary>A VM to create. Nothing of it exists unless all of it is valid.</summary>
 /// <param name="Name">1 to 63 characters: letters, digits, dots and hyphens, beginning and ending with a letter or digit; unique.</param>
 /// <param name="HostId">The host it shall run on.</param>
@@ -39,9 +67,10 @@ public enum VmState
 /// <param name="Devices">The VFs it shall own, in the order the guest sees them.</param>
 /// <param name="Start">Whether it shall run as soon as it exists.</param>
 /// <param name="StopSeconds">How long a stop waits for the guest before it is ended.</param>
+/// <param name="Interrupts">How interrupts of its devices shall reach it.</param>
 public sealed record CreateVmRequest(
     string Name, Guid HostId, string Kernel, string? Initrd = null, string? CommandLine = null, int Vcpus = 1, int MemoryMib = 512,
-    IReadOnlyList<VmDeviceRequest>? Devices = null, bool Start = false, int StopSeconds = 30);
+    IReadOnlyList<VmDeviceRequest>? Devices = null, bool Start = false, int StopSeconds = 30, InterruptPolicy Interrupts = InterruptPolicy.Auto);
 
 /// <summary>A VF that a VM shall own.</summary>
 /// <param name="Address">PCI address of the VF, <c>dddd:bb:dd.f</c>.</param>
@@ -74,11 +103,14 @@ public sealed record VmDeviceRequest(string Address, string? Mac = null);
 /// <param name="EndReason">How the last run ended: power-off, reset, triple-fault, guest-panic, killed, error.</param>
 /// <param name="CreatedAt">When it was created.</param>
 /// <param name="ActiveOperationId">The operation that is changing it now.</param>
+/// <param name="Interrupts">How interrupts of its devices shall reach it.</param>
+/// <param name="Switches">Where the switch of its interrupts stands in this run; none: on the path of the policy.</param>
 public sealed record VmDto(
     Guid Id, string Name, Guid HostId, string HostName, bool HostConnected, int Vcpus, int MemoryMib, string Kernel, string? Initrd,
     string CommandLine, IReadOnlyList<VmDeviceDto> Devices, int StopSeconds, DesiredRun Desired, bool Deleting, long Generation,
     VmState State, long ObservedGeneration, DateTimeOffset? ObservedAt, ProblemDto? Problem, IReadOnlyList<StepDto> Steps,
-    int? ProcessId, DateTimeOffset? StartedAt, string? EndReason, DateTimeOffset CreatedAt, Guid? ActiveOperationId);
+    int? ProcessId, DateTimeOffset? StartedAt, string? EndReason, DateTimeOffset CreatedAt, Guid? ActiveOperationId,
+    InterruptPolicy Interrupts, IReadOnlyList<InterruptSwitch> Switches);
 
 /// <summary>A VF that a VM owns, and the MAC address it is given; null: as it is.</summary>
 public sealed record VmDeviceDto(string Address, string? Mac);
@@ -103,6 +135,9 @@ public interface IVmService
 
     /// <summary>Ends it at once.</summary>
     Task<OperationDto> ForceOffAsync(Guid vmId, Actor by, CancellationToken ct);
+
+    /// <summary>Throws the switch of a running VM's interrupts, without the guest's noticing. It holds until the VM ends or the switch is thrown again.</summary>
+    Task<OperationDto> SwitchInterruptsAsync(Guid vmId, InterruptSwitch request, Actor by, CancellationToken ct);
 
     /// <summary>Removes a stopped VM and frees its VFs. A running one is refused.</summary>
     Task<OperationDto> DeleteAsync(Guid vmId, Actor by, CancellationToken ct);

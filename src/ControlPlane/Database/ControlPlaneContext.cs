@@ -85,6 +85,8 @@ internal sealed class ControlPlaneContext(DbContextOptions<ControlPlaneContext> 
             e.HasIndex(v => v.Name).IsUnique().HasDatabaseName(VmNameIndex);
             e.Property(v => v.Desired).HasConversion<string>();
             e.Property(v => v.State).HasConversion<string>();
+            e.Property(v => v.Interrupts).HasConversion<string>().HasDefaultValueSql("'Auto'");
+            e.Property(v => v.Switches).IsJson().HasDefaultValueSql("'[]'");
             e.Property(v => v.Problem).IsJson();
             e.Property(v => v.Steps).IsJson();
         });
@@ -102,6 +104,7 @@ internal sealed class ControlPlaneContext(DbContextOptions<ControlPlaneContext> 
             e.Property(o => o.Kind).HasConversion<string>();
             e.Property(o => o.State).HasConversion<string>();
             e.Property(o => o.PreviousRun).HasConversion<string>();
+            e.Property(o => o.PreviousSwitches).IsJson();
             e.Property(o => o.Problem).IsJson();
             e.Property(o => o.Steps).IsJson();
         });

@@ -27,9 +27,23 @@ internal sealed class WantedStateReader(ChangeRunner runner)
                 Initrd = vm.Initrd ?? "",
                 CommandLine = vm.CommandLine,
                 StopSeconds = (uint)vm.StopSeconds,
+                Interrupts = vm.Interrupts switch
+                {
+                    Api.InterruptPolicy.Auto => Contracts.InterruptPolicy.Auto,
+                    Api.InterruptPolicy.Posted => Contracts.InterruptPolicy.Posted,
+                    Api.InterruptPolicy.Eli => Contracts.InterruptPolicy.Eli,
+                    Api.InterruptPolicy.Injected => Contracts.InterruptPolicy.Injected,
+                },
                 Run = vm.Desired switch { DesiredRun.Running => WantedRun.Running, DesiredRun.Stopped => WantedRun.Stopped, DesiredRun.Off => WantedRun.Off },
             };
             wanted.Devices.AddRange(vm.Devices.Select(d => new WantedDevice { Address = d.Address, Mac = d.Mac ?? "" }));
+            foreach (var one in vm.Switches)
+            {
+                var position = new Contracts.InterruptSwitch { Address = one.Device ?? "", Injected = one.Path == InterruptPath.Injected };
+                if (one.Vector is { } vector)
+                    position.Vector = (uint)vector;
+                wanted.Switches.Add(position);
+            }
             state.Vms.Add(wanted);
         }
         foreach (var pf in await db.Pfs.AsNoTracking().Where(p => p.HostId == hostId).OrderBy(p => p.Address).ToListAsync(ct))

@@ -58,6 +58,10 @@ internal static class OperationEnding
                 vm.Generation = changes.Want(host);
                 db.Operations.Add(OperationRow.Waiting(changes, host, vm, OperationKind.DeleteVm, vm.Generation, Actor.ControlPlane, limit, previous: DesiredRun.Off));
                 break;
+            case OperationKind.SwitchInterrupts:
+                vm.Switches = operation.PreviousSwitches ?? [];
+                vm.Generation = changes.Want(host);
+                break;
             case OperationKind.DeleteVm:
                 vm.Deleting = false;
                 vm.Generation = changes.Want(host);

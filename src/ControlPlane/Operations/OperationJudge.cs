@@ -33,7 +33,7 @@ internal static class OperationJudge
             return untouched;
         if (vm.State == VmState.Failed)
             return new Verdict(OperationState.Failed, vm.Steps, vm.Problem ?? new ProblemDto("unexplained", "The host could not do it and did not say why.", null, "Read the agent's log on the host.", null));
-        var running = operation.Kind is OperationKind.StartVm || (operation.Kind is OperationKind.CreateVm && wantsRunning);
+        var running = operation.Kind is OperationKind.StartVm or OperationKind.SwitchInterrupts || (operation.Kind is OperationKind.CreateVm && wantsRunning);
         if (vm.State == (running ? VmState.Running : VmState.Stopped))
             return new Verdict(OperationState.Done, vm.Steps);
         if (running && vm.State == VmState.Stopped && wasUnderWay)

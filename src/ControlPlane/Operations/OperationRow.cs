@@ -42,6 +42,9 @@ internal sealed class OperationRow
     /// <summary>What was wanted of the VM before; how to take the operation back.</summary>
     public DesiredRun? PreviousRun { get; init; }
 
+    /// <summary>Where the switch of interrupts stood before.</summary>
+    public IReadOnlyList<InterruptSwitch>? PreviousSwitches { get; init; }
+
     /// <summary>How many VFs were wanted before; null: nothing was.</summary>
     public int? PreviousCount { get; init; }
 
@@ -57,12 +60,13 @@ internal sealed class OperationRow
     /// <param name="by">Who asked.</param>
     /// <param name="limit">How long it may take.</param>
     /// <param name="previous">What was wanted of the VM before.</param>
-    /// <param name="device">The PF, for VFs.</param>
+    /// <param name="device">The PF, for VFs; the device whose switch is thrown.</param>
     /// <param name="previousCount">How many VFs were wanted before.</param>
     /// <param name="count">How many VFs are wanted.</param>
+    /// <param name="previousSwitches">Where the switch of interrupts stood before.</param>
     public static OperationRow Waiting(
         Changes changes, HostRow host, VmRow? vm, OperationKind kind, long generation, Actor by, TimeSpan limit,
-        DesiredRun? previous = null, string? device = null, int? previousCount = null, int? count = null) => new()
+        DesiredRun? previous = null, string? device = null, int? previousCount = null, int? count = null, IReadOnlyList<InterruptSwitch>? previousSwitches = null) => new()
         {
             Id = changes.NewId(),
             Kind = kind,
@@ -79,5 +83,6 @@ internal sealed class OperationRow
             PreviousRun = previous,
             PreviousCount = previousCount,
             Count = count,
+            PreviousSwitches = previousSwitches,
         };
 }

@@ -13,6 +13,7 @@ internal sealed class OperationView(LinkRegistry links)
         OperationKind.StopVm => $"Stop VM {o.VmName} on {o.HostName}",
         OperationKind.ForceOffVm => $"Force VM {o.VmName} off on {o.HostName}",
         OperationKind.DeleteVm => $"Delete VM {o.VmName} on {o.HostName}",
+        OperationKind.SwitchInterrupts => $"Switch the interrupts of {(o.Device is null ? "" : o.Device + " in ")}VM {o.VmName} on {o.HostName}",
         OperationKind.SetVfs => $"Give {o.Device} on {o.HostName} {o.Count} VFs",
     };
 

@@ -20,6 +20,7 @@ public static class VmEndpoints
         vms.MapPost("/{vmId:guid}/actions/start", StartVm).WithName(nameof(StartVm)).ProducesProblem(404).ProducesProblem(409);
         vms.MapPost("/{vmId:guid}/actions/stop", StopVm).WithName(nameof(StopVm)).ProducesProblem(404).ProducesProblem(409);
         vms.MapPost("/{vmId:guid}/actions/force-off", ForceOffVm).WithName(nameof(ForceOffVm)).ProducesProblem(404).ProducesProblem(409);
+        vms.MapPost("/{vmId:guid}/actions/switch-interrupts", SwitchInterrupts).WithName(nameof(SwitchInterrupts)).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409);
         vms.MapGet("/{vmId:guid}/series", ListSeries).WithName(nameof(ListSeries)).WithTags("Metrics").ProducesProblem(404);
         vms.MapGet("/{vmId:guid}/metrics", GetMetrics).WithName(nameof(GetMetrics)).WithTags("Metrics").ProducesProblem(400).ProducesProblem(404);
     }
@@ -71,6 +72,16 @@ public static class VmEndpoints
     /// <param name="context">The request.</param>
     public static Task<Accepted<OperationDto>> ForceOffVm(Guid vmId, int? wait, IVmService vms, IOperationLog operations, HttpContext context) =>
         Answers.AcceptedAsync(context, operations, wait, () => vms.ForceOffAsync(vmId, Actor.From(context.User), context.RequestAborted));
+
+    /// <summary>Throws the switch of a running VM's interrupts, without the guest's noticing: to injection, or back to the best path that its host has.</summary>
+    /// <param name="vmId">The VM's id.</param>
+    /// <param name="request">The path, and of which device or vector.</param>
+    /// <param name="wait">Seconds to wait for the operation's end, 0 to 300; also <c>Prefer: wait=n</c>.</param>
+    /// <param name="vms">The VMs.</param>
+    /// <param name="operations">The operations.</param>
+    /// <param name="context">The request.</param>
+    public static Task<Accepted<OperationDto>> SwitchInterrupts(Guid vmId, InterruptSwitch request, int? wait, IVmService vms, IOperationLog operations, HttpContext context) =>
+        Answers.AcceptedAsync(context, operations, wait, () => vms.SwitchInterruptsAsync(vmId, request, Actor.From(context.User), context.RequestAborted));
 
     /// <summary>Deletes a stopped VM and frees its VFs.</summary>
     /// <param name="vmId">The VM's id.</param>

@@ -23,6 +23,10 @@ internal sealed class VmRow
 
     public required int StopSeconds { get; init; }
 
+    public required InterruptPolicy Interrupts { get; init; }
+
+    public IReadOnlyList<InterruptSwitch> Switches { get; set; } = [];
+
     public required DateTimeOffset CreatedAt { get; init; }
 
     public List<VmDeviceRow> Devices { get; init; } = [];

@@ -66,6 +66,7 @@ internal sealed class VmService(
                 Initrd = string.IsNullOrEmpty(request.Initrd) ? null : request.Initrd,
                 CommandLine = request.CommandLine ?? "",
                 StopSeconds = request.StopSeconds,
+                Interrupts = request.Interrupts,
                 CreatedAt = changes.Now,
                 Desired = request.Start ? DesiredRun.Running : DesiredRun.Stopped,
                 Generation = generation,
@@ -90,6 +91,22 @@ internal sealed class VmService(
 
     public Task<OperationDto> ForceOffAsync(Guid vmId, Actor by, CancellationToken ct) => ChangeAsync(vmId, OperationKind.ForceOffVm, DesiredRun.Off, by, (vm, _) => MustRun(vm), ct);
 
+    public async Task<OperationDto> SwitchInterruptsAsync(Guid vmId, InterruptSwitch request, Actor by, CancellationToken ct)
+    {
+        var id = await runner.RunAsync(async (db, changes) =>
+        {
+            var (host, view, vm) = await LockAsync(db, vmId, OperationKind.SwitchInterrupts, ct);
+            InterruptRules.Check(request, vm);
+            if (await db.Operations.SingleOrDefaultAsync(o => o.VmId == vmId && o.FinishedAt == null, ct) is { } active)
+                throw Refuse("operation-active", $"'{OperationView.Title(active)}' (operation {active.Id:D}) is not over.", "Wait until it ends, or cancel it.");
+            var before = vm.Switches;
+            vm.Switches = InterruptRules.With(before, request);
+            vm.Generation = changes.Want(host);
+            return Begin(db, changes, host, vm, OperationKind.SwitchInterrupts, vm.Desired, by, request.Device, before);
+        }, ct);
+        return await operations.GetAsync(id, ct);
+    }
+
     public Task<OperationDto> DeleteAsync(Guid vmId, Actor by, CancellationToken ct) => ChangeAsync(vmId, OperationKind.DeleteVm, DesiredRun.Off, by, (vm, view) =>
     {
         if (view.Host.RevokedAt is null && vm.State is VmState.Running or VmState.Starting or VmState.Stopping)
@@ -103,14 +120,7 @@ internal sealed class VmService(
     {
         var id = await runner.RunAsync(async (db, changes) =>
         {
-            var hostId = await db.Vms.Where(v => v.Id == vmId).Select(v => (Guid?)v.HostId).SingleOrDefaultAsync(ct) ?? throw ProblemException.NotFound("VM", vmId);
-            var host = await db.LockHostAsync(hostId, ct) ?? throw ProblemException.NotFound("Host", hostId);
-            var view = await ViewAsync(db, host, ct);
-            var vm = view.Vms.FirstOrDefault(v => v.Id == vmId) ?? throw ProblemException.NotFound("VM", vmId);
-            if (vm.Deleting)
-                throw Refuse("vm-deleting", $"VM {vm.Name} is being deleted.", null);
-            if (host.RevokedAt is { } revoked && kind != OperationKind.DeleteVm)
-                throw Refuse("host-revoked", $"The certificates of {host.Name} were revoked at {revoked:u}.", "Enrol the host again first.");
+            var (host, view, vm) = await LockAsync(db, vmId, kind, ct);
             check(vm, view);
             var active = await db.Operations.SingleOrDefaultAsync(o => o.VmId == vmId && o.FinishedAt == null, ct);
             // To start what is being started is to wait for the same thing.
@@ -120,8 +130,11 @@ internal sealed class VmService(
                 await SupersedeAsync(db, changes, host, active, kind, by, ct);
             var previous = vm.Desired;
             // What a host that is away reported last is no answer: it may have lost power since.
-            var met = kind == OperationKind.StartVm && vm is { Desired: DesiredRun.Running, State: VmState.Running } && links.IsConnected(hostId);
+            var met = kind == OperationKind.StartVm && vm is { Desired: DesiredRun.Running, State: VmState.Running } && links.IsConnected(host.Id);
             vm.Desired = desired;
+            // Each run begins on the path of its policy.
+            if (kind == OperationKind.StartVm && !met)
+                vm.Switches = [];
             vm.Deleting = kind == OperationKind.DeleteVm;
             vm.Generation = met ? vm.Generation : changes.Want(host);
             var operation = Begin(db, changes, host, vm, kind, previous, by);
@@ -131,6 +144,20 @@ internal sealed class VmService(
             return operation;
         }, ct);
         return await operations.GetAsync(id, ct);
+    }
+
+    /// <summary>A VM that may be changed, with its host, which is locked until the transaction ends.</summary>
+    private static async Task<(HostRow Host, HostView View, VmRow Vm)> LockAsync(ControlPlaneContext db, Guid vmId, OperationKind kind, CancellationToken ct)
+    {
+        var hostId = await db.Vms.Where(v => v.Id == vmId).Select(v => (Guid?)v.HostId).SingleOrDefaultAsync(ct) ?? throw ProblemException.NotFound("VM", vmId);
+        var host = await db.LockHostAsync(hostId, ct) ?? throw ProblemException.NotFound("Host", hostId);
+        var view = await ViewAsync(db, host, ct);
+        var vm = view.Vms.FirstOrDefault(v => v.Id == vmId) ?? throw ProblemException.NotFound("VM", vmId);
+        if (vm.Deleting)
+            throw Refuse("vm-deleting", $"VM {vm.Name} is being deleted.", null);
+        if (host.RevokedAt is { } revoked && kind != OperationKind.DeleteVm)
+            throw Refuse("host-revoked", $"The certificates of {host.Name} were revoked at {revoked:u}.", "Enrol the host again first.");
+        return (host, view, vm);
     }
 
     private static async Task<bool> NeverToldAsync(ControlPlaneContext db, VmRow vm, HostRow host, CancellationToken ct)
@@ -153,9 +180,9 @@ internal sealed class VmService(
         await OperationEnding.EndAsync(db, changes, host, active, OperationState.Cancelled, new ProblemDto("superseded", $"{by.Name} asked for something else.", null, null, null), ct, by);
     }
 
-    private Guid Begin(ControlPlaneContext db, Changes changes, HostRow host, VmRow vm, OperationKind kind, DesiredRun? previous, Actor by)
+    private Guid Begin(ControlPlaneContext db, Changes changes, HostRow host, VmRow vm, OperationKind kind, DesiredRun? previous, Actor by, string? device = null, IReadOnlyList<InterruptSwitch>? switches = null)
     {
-        var operation = OperationRow.Waiting(changes, host, vm, kind, vm.Generation, by, options.Value.OperationLimit, previous: previous);
+        var operation = OperationRow.Waiting(changes, host, vm, kind, vm.Generation, by, options.Value.OperationLimit, previous, device, previousSwitches: switches);
         db.Operations.Add(operation);
         changes.Announce(ChangeKind.Vm, vm.Id);
         changes.Announce(ChangeKind.Operation, operation.Id);
@@ -179,7 +206,7 @@ internal sealed class VmService(
         return [.. rows.Select(v => new VmDto(
             v.Id, v.Name, v.HostId, hosts.GetValueOrDefault(v.HostId, ""), links.IsConnected(v.HostId), v.Vcpus, v.MemoryMib, v.Kernel, v.Initrd, v.CommandLine,
             [.. v.Devices.Select(d => new VmDeviceDto(d.Address, d.Mac))], v.StopSeconds, v.Desired, v.Deleting, v.Generation, v.State, v.ObservedGeneration, v.ObservedAt, v.Problem, v.Steps,
-            v.ProcessId, v.StartedAt, v.EndReason, v.CreatedAt, active[v.Id].Select(o => (Guid?)o).LastOrDefault()))];
+            v.ProcessId, v.StartedAt, v.EndReason, v.CreatedAt, active[v.Id].Select(o => (Guid?)o).LastOrDefault(), v.Interrupts, v.Switches))];
     }
 
     private static void MustRun(VmRow vm)

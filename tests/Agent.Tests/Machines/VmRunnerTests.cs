@@ -1,4 +1,5 @@
 using Exitless.Agent.Events;
+using Exitless.Agent.Interrupts;
 using Exitless.Agent.Link;
 using Exitless.Agent.Machines;
 using Exitless.Agent.Sriov;
@@ -18,6 +19,7 @@ public sealed class VmRunnerTests : IAsyncDisposable
     private readonly RecordedHost _host = new();
     private readonly TemporaryFolder _folder = new();
     private readonly LatestSource<ObservedState> _observed = new(new AsyncSignal(), o => new AgentMessage { Observed = o });
+    private readonly CpuClaims _cpus = new();
     private readonly VmRecordStore _records;
     private readonly VmmLauncher _launcher;
     private readonly EventLog _events = new(new AsyncSignal(), TimeProvider.System);
@@ -48,7 +50,7 @@ public sealed class VmRunnerTests : IAsyncDisposable
         _fleet.Apply([vm]);
         var failed = await StateAsync(VmState.Failed, 1);
         Assert.Equal("bind-failed", failed.Problem.Code);
-        Assert.Equal([StepState.Done, StepState.Done, StepState.Failed], failed.Steps.Select(s => s.State));
+        Assert.Equal([StepState.Done, StepState.Done, StepState.Done, StepState.Failed], failed.Steps.Select(s => s.State));
         Assert.Equal(["mac 3 0 525400123456", "mac 3 0 525400000100"], _host.Netlink.Changes);
         Assert.StartsWith("\n", _host.Text(RecordedHost.Device(RecordedHost.Vf0) + "/driver_override"));
         Assert.Empty(_host.Claims.Addresses);
@@ -227,9 +229,9 @@ public sealed class VmRunnerTests : IAsyncDisposable
         var board = new ObservedBoard(_observed);
         board.Open();
         var devices = new DevicePreparer(new VfMac(_host.Root, _host.Netlink), new VfioBinding(_host.Root), _events, () => { });
-        var starter = new VmStarter(_host.Preflight, _host.Claims, devices, launcher ?? _launcher, _host.Root);
+        var starter = new VmStarter(_host.Preflight, _host.Claims, _cpus, devices, launcher ?? _launcher, _host.Root);
         return new VmFleet(
-            new VmServices(starter, launcher ?? _launcher, devices, _host.Claims, _records, board, _events, new Nobody(), () => Task.CompletedTask, TimeProvider.System, NullLogger.Instance), boot);
+            new VmServices(starter, launcher ?? _launcher, devices, _host.Claims, _cpus, _records, board, _events, new Nobody(), () => Task.CompletedTask, TimeProvider.System, NullLogger.Instance), boot);
     }
 
     private sealed class Nobody : IVmWatcher

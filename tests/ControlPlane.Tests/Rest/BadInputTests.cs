@@ -27,6 +27,7 @@ public sealed class BadInputTests(TestHost host) : IClassFixture<TestHost>
         { "commandLine", $"\"{new string('x', 2048)}\"", "vm-invalid", "commandLine" },
         { "commandLine", "\"a\\nb\"", "vm-invalid", "commandLine" },
         { "stopSeconds", "0", "vm-invalid", "stopSeconds" },
+        { "interrupts", "\"fast\"", "json-invalid", "interrupts" },
         { "hostId", "\"00000000-0000-0000-0000-000000000001\"", "host-not-found", "hostId" },
         { "devices", "[{\"address\":\"1:2.3\"}]", "vm-invalid", "devices[0].address" },
         { "devices", "[{\"address\":\"0000:02:10.0\"}]", "device-not-found", "devices[0].address" },
