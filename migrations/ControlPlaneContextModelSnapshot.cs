@@ -640,6 +640,10 @@ namespace Exitless.Migrations
                         .HasColumnType("text")
                         .HasColumnName("kernel");
 
+                    b.Property<string>("Locality")
+                        .HasColumnType("jsonb")
+                        .HasColumnName("locality");
+
                     b.Property<int>("MemoryMib")
                         .HasColumnType("integer")
                         .HasColumnName("memory_mib");

@@ -7,6 +7,7 @@ using Exitless.Agent.Identity;
 using Exitless.Agent.Interrupts;
 using Exitless.Agent.Inventory;
 using Exitless.Agent.Link;
+using Exitless.Agent.Locality;
 using Exitless.Agent.Machines;
 using Exitless.Agent.Sriov;
 using Exitless.Agent.Storage;
@@ -88,9 +89,10 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         var samples = _sampler.RunAsync(stop);
         var inventory = _inventory.RunAsync(stop);
         var doctor = _doctor.RunAsync(stop);
+        var locality = new LocalityFeed(_vms, new LocalityReader(_root), _board, _time).RunAsync(stop);
         var link = LinkAsync(stop);
         // None ends by itself; one that fails takes the agent down, and the service manager starts it again.
-        await await Task.WhenAny(inventory, doctor, samples, link);
+        await await Task.WhenAny(inventory, doctor, locality, samples, link);
     }
 
     /// <summary>Lets go of everything; VMs run on.</summary>

@@ -48,6 +48,9 @@ public sealed record LabHostOptions
     /// <summary>True: an NVMe controller with 2 VFs and a disk of 64 MiB.</summary>
     public bool Nvme { get; init; }
 
+    /// <summary>Further arguments for the host's kernel, such as <c>isolcpus=1</c>.</summary>
+    public string KernelArguments { get; init; } = "";
+
     /// <summary>Further arguments for QEMU, for devices that have no switch of their own.</summary>
     public IReadOnlyList<string> QemuArguments { get; init; } = [];
 

@@ -80,7 +80,7 @@ internal sealed class Machine : IMachine
 
     public bool TryWriteConsole(ReadOnlySpan<byte> data) => _parts.VirtioConsole is { IsOpen: true } console ? console.TryReceive(data) : _parts.Serial.TryReceive(data);
 
-    public List<DeviceVectors> TakeVectors() => _parts.Devices.TakeVectors();
+    public List<DeviceVectors> TakeVectors() => _parts.Devices.TakeVectors(_parts.Topology);
 
     public void Dispose()
     {
@@ -150,6 +150,8 @@ internal sealed class MachineParts : IDisposable
 
     /// <summary>Starts the guest again; null for a machine that ends when its guest resets.</summary>
     public required GuestRestart? Restart { get; init; }
+
+    public required Kvm.CpuTopology Topology { get; init; }
 
     public required IReadOnlyList<int> VcpuCpus { get; init; }
 

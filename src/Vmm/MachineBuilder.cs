@@ -108,6 +108,7 @@ internal static class MachineBuilder
             Vcpus = vcpus,
             Restart = restarts ? new GuestRestart(kvm, vm, vcpus, bus, serial, Load) : null,
             VcpuCpus = config.VcpuCpus,
+            Topology = topology,
             VmStatistics = owned.Push(vm.OpenStatistics()),
             VcpuStatistics = [.. vcpus.Select(v => owned.Push(v.OpenStatistics()))],
             Devices = devices,

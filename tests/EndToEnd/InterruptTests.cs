@@ -11,6 +11,7 @@ public sealed class InterruptTests(DemoFixture demo)
     private const int ReceiveVector = 1;
     private const int RecordSeconds = 35;
     private const int GuestReadings = 8;
+    private const int MostAttempts = 5;
 
     [Fact]
     public async Task Guest_host_and_metrics_count_the_same_receive_interrupts()
@@ -39,10 +40,21 @@ public sealed class InterruptTests(DemoFixture demo)
     }
 
     // Stops the traffic and compares at rest. The driver still raises one interrupt every 2 s, so the host's line is recorded five times a
-    // second, and a count of the guest or of a stored row counts as taken when the line stood still around it.
+    // second, and a count of the guest or of a stored row counts as taken when the line stood still around it. On a busy machine it may happen that
+    // it stood still around none; then all is done once more.
     private async Task<Counts> AtRestAsync()
     {
         await demo.StopPingAsync();
+        for (var attempt = 1; ; attempt++)
+        {
+            if (await RecordAsync() is { } counts)
+                return counts;
+            Assert.True(attempt < MostAttempts, "in no attempt did a reading of the guest and a stored row fall into a time in which the host's count stood still");
+        }
+    }
+
+    private async Task<Counts?> RecordAsync()
+    {
         await demo.InHostAsync($$"""
             for seconds in $(seq 1 {{RecordSeconds * 5}}); do
               echo "$EPOCHREALTIME $(awk '/vfio-msix\[{{ReceiveVector}}\]\({{demo.Vm.Vf}}\)/ { for (i = 2; $i ~ /^[0-9]+$/; i++) n += $i } END { print n + 0 }' /proc/interrupts)"
@@ -64,10 +76,10 @@ public sealed class InterruptTests(DemoFixture demo)
         await Eventually.HoldsAsync("two rows stored at rest", TimeSpan.FromSeconds(60), async () => (rows = await RowsAsync(line[0].Time, line[^1].Time)).Count >= 2, TestContext.Current.CancellationToken);
         var guestAgainst = Compare("guest", guest);
         var rowsAgainst = Compare("REST", rows);
-        return new Counts(line[^1].Count, guestAgainst, rowsAgainst);
+        return guestAgainst is { } guestMissing && rowsAgainst is { } rowsMissing ? new Counts(line[^1].Count, guestMissing, rowsMissing) : null;
 
-        // By how much the readings fall short of the host's count, from the newest that was taken while that stood still.
-        long Compare(string who, List<(double From, double To, long Count)> readings)
+        // By how much the readings fall short of the host's count, from the newest that was taken while that stood still; null if none was.
+        long? Compare(string who, List<(double From, double To, long Count)> readings)
         {
             long? missing = null;
             foreach (var (from, to, count) in readings)
@@ -79,8 +91,7 @@ public sealed class InterruptTests(DemoFixture demo)
                 missing = line[before].Count - count;
                 Say($"{who}: {count}, host: {line[before].Count}");
             }
-            Assert.True(missing is not null, $"no reading of the {who} fell into a time in which the host's count stood still");
-            return missing.Value;
+            return missing;
         }
     }
 

@@ -140,6 +140,10 @@ public sealed class MemoryStore
 
         public Task<VmDto> GetAsync(Guid vmId, CancellationToken ct) => Task.FromResult(All.Find(vm => vm.Id == vmId) ?? throw ProblemException.NotFound("VM", vmId));
 
+        public LocalityDto Locality { get; set; } = LocalityDto.None;
+
+        public Task<LocalityDto> LocateAsync(Guid vmId, CancellationToken ct) => Task.FromResult(Locality);
+
         public Task<OperationDto> CreateAsync(CreateVmRequest request, Actor by, CancellationToken ct)
         {
             var operation = store.Change("create", by, CreatedId);

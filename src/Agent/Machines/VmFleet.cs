@@ -46,6 +46,13 @@ internal sealed class VmFleet(VmServices services, string bootId) : IAsyncDispos
             return _runners.GetValueOrDefault(vmId)?.Running;
     }
 
+    /// <summary>The VMs that run now, by id.</summary>
+    public IReadOnlyList<(string VmId, RunningVm Vm)> AllRunning()
+    {
+        lock (_gate)
+            return [.. _runners.Where(r => r.Value.Running is not null).Select(r => (r.Key, r.Value.Running!))];
+    }
+
     public async ValueTask DisposeAsync()
     {
         foreach (var runner in _runners.Values)

@@ -8,6 +8,7 @@ internal sealed class ObservedBoard(LatestSource<ObservedState> feed)
 {
     private readonly Lock _gate = new();
     private readonly SortedDictionary<string, ObservedVm> _vms = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Contracts.Locality> _localities = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, ObservedPf> _pfs = new(StringComparer.Ordinal);
     private ulong _generation;
     private bool _open;
@@ -21,7 +22,22 @@ internal sealed class ObservedBoard(LatestSource<ObservedState> feed)
 
     public void Report(ObservedPf pf) => Change(() => _pfs[pf.Address] = pf.Clone());
 
-    public void RemoveVm(string vmId) => Change(() => _vms.Remove(vmId));
+    /// <summary>Where a running VM is; sent only if it is elsewhere than before.</summary>
+    public void Report(string vmId, Contracts.Locality locality)
+    {
+        lock (_gate)
+        {
+            if (_localities.TryGetValue(vmId, out var before) && before.Equals(locality))
+                return;
+        }
+        Change(() => _localities[vmId] = locality.Clone());
+    }
+
+    public void RemoveVm(string vmId) => Change(() =>
+    {
+        _vms.Remove(vmId);
+        _localities.Remove(vmId);
+    });
 
     public void KeepPfs(IReadOnlySet<string> addresses) => Change(() =>
     {
@@ -37,7 +53,13 @@ internal sealed class ObservedBoard(LatestSource<ObservedState> feed)
             if (!_open)
                 return;
             var state = new ObservedState { Generation = _generation };
-            state.Vms.AddRange(_vms.Values.Select(v => v.Clone()));
+            foreach (var vm in _vms.Values)
+            {
+                var sent = vm.Clone();
+                if (vm.State == VmState.Running && _localities.TryGetValue(vm.VmId, out var locality))
+                    sent.Locality = locality.Clone();
+                state.Vms.Add(sent);
+            }
             state.Pfs.AddRange(_pfs.Values.Select(p => p.Clone()));
             feed.Set(state);
         }

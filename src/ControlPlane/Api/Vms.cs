@@ -124,6 +124,9 @@ public interface IVmService
     /// <summary>One VM; <see cref="ProblemException"/> <c>vm-not-found</c>.</summary>
     Task<VmDto> GetAsync(Guid vmId, CancellationToken ct);
 
+    /// <summary>Where a running VM's interrupts, vCPUs, devices and memory are, and what of it costs.</summary>
+    Task<LocalityDto> LocateAsync(Guid vmId, CancellationToken ct);
+
     /// <summary>Creates a VM. Every field is checked before anything is written.</summary>
     Task<OperationDto> CreateAsync(CreateVmRequest request, Actor by, CancellationToken ct);
 

@@ -89,6 +89,7 @@ internal sealed class ControlPlaneContext(DbContextOptions<ControlPlaneContext> 
             e.Property(v => v.Switches).IsJson().HasDefaultValueSql("'[]'");
             e.Property(v => v.Problem).IsJson();
             e.Property(v => v.Steps).IsJson();
+            e.Property(v => v.Locality).IsJson();
         });
         builder.Entity<VmDeviceRow>(e =>
         {

@@ -38,7 +38,7 @@ internal static class LinkMapping
             if (Guid.TryParse(vm.VmId, out var id))
             {
                 vms[id] = new ObservedVmFacts((long)vm.Generation, State(vm.State), Problem(vm.Problem), Steps(vm.Steps),
-                    vm.ProcessId == 0 ? null : (int)vm.ProcessId, vm.StartedAt == 0 ? null : Time(vm.StartedAt), Text(vm.EndReason));
+                    vm.ProcessId == 0 ? null : (int)vm.ProcessId, vm.StartedAt == 0 ? null : Time(vm.StartedAt), Text(vm.EndReason)) { Locality = Locality(vm.Locality) };
             }
         }
         var pfs = state.Pfs.ToLookup(p => p.Address, StringComparer.Ordinal)
@@ -46,6 +46,12 @@ internal static class LinkMapping
             .ToDictionary(p => p.Key, p => new ObservedPfFacts((long)p.Value.Generation, p.Value.Converged, Problem(p.Value.Problem), Steps(p.Value.Steps)), StringComparer.Ordinal);
         return new ObservedHost((long)state.Generation, vms, pfs);
     }
+
+    public static LocalityDto? Locality(Locality? l) => l is null ? null : new LocalityDto(
+        [.. l.Vectors.Select(v => new VectorPlaceDto(Clean(v.Address), (int)v.Vector, v.HasIrq ? (int)v.Irq : null, [.. v.HostCpus.Select(c => (int)c)], v.HasVcpu ? (int)v.Vcpu : null, v.Injected))],
+        [.. l.Vcpus.Select(v => new VcpuPlaceDto((int)v.Index, [.. v.Cpus.Select(c => (int)c)], []))],
+        [.. l.Devices.Select(d => new DevicePlaceDto(Clean(d.Address), d.HasNode ? (int)d.Node : null))],
+        [.. l.Memory.Select(m => new MemoryPlaceDto((int)m.Node, (long)m.Bytes))], []);
 
     public static IReadOnlyList<SeriesDto> Series(SampleSchema schema) => [.. schema.Series.Select(s => new SeriesDto(
         Clean(s.Key), s.Kind == Contracts.SeriesKind.Gauge ? Api.SeriesKind.Gauge : Api.SeriesKind.Counter, Clean(s.Unit)))];

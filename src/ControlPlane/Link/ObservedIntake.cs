@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Database;
 using Exitless.ControlPlane.Hosts;
@@ -51,8 +52,9 @@ internal sealed class ObservedIntake(ChangeRunner runner)
 
     private static bool Take(VmRow vm, ObservedVmFacts seen, Changes changes)
     {
+        var moved = Move(vm, seen.Locality);
         if (vm.State == seen.State && vm.ObservedGeneration == seen.Generation && vm.ProcessId == seen.ProcessId && vm.StartedAt == seen.StartedAt && vm.EndReason == seen.EndReason && vm.Problem == seen.Problem && SameSteps(vm.Steps, seen.Steps))
-            return false;
+            return moved;
         vm.State = seen.State;
         vm.ObservedGeneration = seen.Generation;
         vm.Problem = seen.Problem;
@@ -61,6 +63,15 @@ internal sealed class ObservedIntake(ChangeRunner runner)
         vm.StartedAt = seen.StartedAt;
         vm.EndReason = seen.EndReason;
         vm.ObservedAt = changes.Now;
+        return true;
+    }
+
+    // Lists have no equality of their own; as they are stored they have.
+    private static bool Move(VmRow vm, LocalityDto? seen)
+    {
+        if (JsonSerializer.Serialize(vm.Locality, Rest.JsonFormat.Options) == JsonSerializer.Serialize(seen, Rest.JsonFormat.Options))
+            return false;
+        vm.Locality = seen;
         return true;
     }
 

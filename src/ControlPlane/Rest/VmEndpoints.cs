@@ -21,6 +21,7 @@ public static class VmEndpoints
         vms.MapPost("/{vmId:guid}/actions/stop", StopVm).WithName(nameof(StopVm)).ProducesProblem(404).ProducesProblem(409);
         vms.MapPost("/{vmId:guid}/actions/force-off", ForceOffVm).WithName(nameof(ForceOffVm)).ProducesProblem(404).ProducesProblem(409);
         vms.MapPost("/{vmId:guid}/actions/switch-interrupts", SwitchInterrupts).WithName(nameof(SwitchInterrupts)).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409);
+        vms.MapGet("/{vmId:guid}/locality", LocateVm).WithName(nameof(LocateVm)).ProducesProblem(404);
         vms.MapGet("/{vmId:guid}/series", ListSeries).WithName(nameof(ListSeries)).WithTags("Metrics").ProducesProblem(404);
         vms.MapGet("/{vmId:guid}/metrics", GetMetrics).WithName(nameof(GetMetrics)).WithTags("Metrics").ProducesProblem(400).ProducesProblem(404);
     }
@@ -36,6 +37,12 @@ public static class VmEndpoints
     /// <param name="vms">The VMs.</param>
     /// <param name="ct">Ends with the request.</param>
     public static async Task<Ok<VmDto>> GetVm(Guid vmId, IVmService vms, CancellationToken ct) => TypedResults.Ok(await vms.GetAsync(vmId, ct));
+
+    /// <summary>Shows where a running VM's interrupts, vCPUs, devices and memory are, and what of it costs. Empty while it does not run.</summary>
+    /// <param name="vmId">The VM's id.</param>
+    /// <param name="vms">The VMs.</param>
+    /// <param name="ct">Ends with the request.</param>
+    public static async Task<Ok<LocalityDto>> LocateVm(Guid vmId, IVmService vms, CancellationToken ct) => TypedResults.Ok(await vms.LocateAsync(vmId, ct));
 
     /// <summary>Creates a VM, and starts it if 'start' is true. Everything is checked before anything is written.</summary>
     /// <param name="request">The VM.</param>

@@ -54,6 +54,9 @@ internal sealed class VmRow
     public DateTimeOffset? StartedAt { get; set; }
 
     public string? EndReason { get; set; }
+
+    /// <summary>As the host reported it: without nodes of vCPUs and without crossings.</summary>
+    public LocalityDto? Locality { get; set; }
 }
 
 /// <summary>A VF that a VM owns. The database lets a VF of a host have one owner.</summary>

@@ -28,6 +28,16 @@ internal sealed class VmService(
         return (await ReadAsync(db, db.Vms.Where(v => v.Id == vmId), ct)).SingleOrDefault() ?? throw ProblemException.NotFound("VM", vmId);
     }
 
+    public async Task<LocalityDto> LocateAsync(Guid vmId, CancellationToken ct)
+    {
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        var vm = await db.Vms.AsNoTracking().SingleOrDefaultAsync(v => v.Id == vmId, ct) ?? throw ProblemException.NotFound("VM", vmId);
+        if (vm.State != VmState.Running || vm.Locality is not { } reported)
+            return LocalityDto.None;
+        var host = await db.Hosts.AsNoTracking().SingleOrDefaultAsync(h => h.Id == vm.HostId, ct);
+        return Crossings.Find(reported, host?.Facts?.NumaNodes ?? []);
+    }
+
     public async Task<OperationDto> CreateAsync(CreateVmRequest request, Actor by, CancellationToken ct)
     {
         const string Code = "vm-invalid";

@@ -21,7 +21,7 @@ internal static class QemuCommand
             "-smp", $"{options.Cpus}", "-m", $"{options.MemoryMiB}M",
             // VF BARs must lie below 4 GiB: QEMU 10.0 drops the upper half of their addresses.
             "-global", "q35-pcihost.pci-hole64-size=0",
-            "-kernel", kernel, "-initrd", folder.Initramfs, "-append", KernelCommandLine,
+            "-kernel", kernel, "-initrd", folder.Initramfs, "-append", $"{KernelCommandLine} {options.KernelArguments}".TrimEnd(),
             "-chardev", "file,id=console,path=" + Escape(folder.Console), "-serial", "chardev:console",
             "-qmp", $"unix:{Escape(folder.Qmp)},server=on,wait=off",
         ];

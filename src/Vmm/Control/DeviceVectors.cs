@@ -29,4 +29,7 @@ public sealed record VectorInfo(int Index, int Gsi, bool Masked, bool Pending)
 {
     /// <summary>True if it is injected by the switch, not by what the host can do.</summary>
     public bool Injected { get; init; }
+
+    /// <summary>The vCPU that takes it; null if it goes to several.</summary>
+    public int? Vcpu { get; init; }
 }

@@ -131,6 +131,16 @@ internal sealed class GsiRoutes
         }
     }
 
+    /// <summary>The address of a GSI's message; null if it has none.</summary>
+    public ulong? Address(int gsi)
+    {
+        lock (_gate)
+        {
+            var index = IndexOf((uint)gsi);
+            return index == _count ? null : Entries[index].AddressLow | ((ulong)Entries[index].AddressHigh << 32);
+        }
+    }
+
     /// <returns>The place after the last entry if the GSI has none.</returns>
     private int IndexOf(uint gsi)
     {

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Exitless.Linux;
 using Exitless.Vmm.Control;
 using Exitless.Vmm.Interrupts;
+using Exitless.Vmm.Kvm;
 using Exitless.Vmm.Memory;
 using Exitless.Vmm.Pci;
 
@@ -20,6 +21,7 @@ internal sealed class MachineDevices : IMachineDevices, IDisposable
     private readonly DeviceWatch _watch;
     private readonly EventFd _interrupt;
     private readonly InterruptDetour _detour;
+    private readonly GsiRoutes _routes;
     private readonly Lock _gate = new();
     private long _lastEvent;
     private bool _disposed;
@@ -41,6 +43,7 @@ internal sealed class MachineDevices : IMachineDevices, IDisposable
         _happened = happened;
         _time = time;
         _interrupt = interrupt;
+        _routes = routes;
         _detour = new InterruptDetour(vm.Irqfds, injected);
         var assembly = new DeviceAssembly(vm.Slots, numbers, _detour, vm.Level, routes, Refused, _bell.Deferred);
         Set = new DeviceSet(makeSpace, assembly, bus, peers);
@@ -99,8 +102,13 @@ internal sealed class MachineDevices : IMachineDevices, IDisposable
         _watch.AskBack(slot, limit, released);
     }
 
-    public List<DeviceVectors> TakeVectors() =>
-        [.. Set.TakeVectors().Select(d => d with { Vectors = [.. d.Vectors.Select(v => v with { Injected = _detour.IsDetoured(v.Gsi) })] })];
+    /// <param name="topology">How the guest numbers its APICs.</param>
+    public List<DeviceVectors> TakeVectors(CpuTopology topology)
+    {
+        var vcpus = Enumerable.Range(0, topology.Count).ToDictionary(topology.ApicId);
+        int? Vcpu(int gsi) => _routes.Address(gsi) is { } address && MessageTarget.Of(address) is { } id && vcpus.TryGetValue(id, out var vcpu) ? vcpu : null;
+        return [.. Set.TakeVectors().Select(d => d with { Vectors = [.. d.Vectors.Select(v => v with { Injected = _detour.IsDetoured(v.Gsi), Vcpu = Vcpu(v.Gsi) })] })];
+    }
 
     public void Switch(SwitchRequest request)
     {

@@ -77,6 +77,8 @@ public sealed class LabAgent : IAsyncLifetime
                     ServerPort = _plane.Address.Port,
                     Token = ScriptedControlPlane.GoodToken,
                     AuthorityFingerprint = _plane.Authority.Fingerprint,
+                    // One CPU for the host, and one for a vCPU alone.
+                    KernelArguments = "isolcpus=managed_irq,domain,1",
                 },
                 TestContext.Current.CancellationToken);
             _ = FollowAsync();

@@ -1,4 +1,4 @@
-﻿using Microsoft.EntityFrameworkCore.Migrations;
+using Microsoft.EntityFrameworkCore.Migrations;
 
 #nullable disable
 
@@ -16,6 +16,12 @@ namespace Exitless.Migrations
                 type: "text",
                 nullable: false,
                 defaultValueSql: "'Auto'");
+
+            migrationBuilder.AddColumn<string>(
+                name: "locality",
+                table: "vms",
+                type: "jsonb",
+                nullable: true);
 
             migrationBuilder.AddColumn<string>(
                 name: "switches",
@@ -36,6 +42,10 @@ namespace Exitless.Migrations
         {
             migrationBuilder.DropColumn(
                 name: "interrupts",
+                table: "vms");
+
+            migrationBuilder.DropColumn(
+                name: "locality",
                 table: "vms");
 
             migrationBuilder.DropColumn(
