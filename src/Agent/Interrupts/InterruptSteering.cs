@@ -53,7 +53,7 @@ internal static class InterruptSteering
             SysfsFile.Write(path, text);
             return true;
         }
-        catch (LinuxException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return false;
         }

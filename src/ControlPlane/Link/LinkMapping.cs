@@ -38,7 +38,8 @@ internal static class LinkMapping
             if (Guid.TryParse(vm.VmId, out var id))
             {
                 vms[id] = new ObservedVmFacts((long)vm.Generation, State(vm.State), Problem(vm.Problem), Steps(vm.Steps),
-                    vm.ProcessId == 0 ? null : (int)vm.ProcessId, vm.StartedAt == 0 ? null : Time(vm.StartedAt), Text(vm.EndReason)) { Locality = Locality(vm.Locality) };
+                    vm.ProcessId == 0 ? null : (int)vm.ProcessId, vm.StartedAt == 0 ? null : Time(vm.StartedAt), Text(vm.EndReason))
+                { Locality = Locality(vm.Locality) };
             }
         }
         var pfs = state.Pfs.ToLookup(p => p.Address, StringComparer.Ordinal)

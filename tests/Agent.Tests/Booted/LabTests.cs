@@ -50,15 +50,13 @@ public sealed class LabTests(LabAgent lab)
     public async Task A_vCPU_is_alone_on_an_isolated_CPU_and_the_hosts_interrupts_stay_away()
     {
         var vm = await lab.HaveRunningVmAsync();
-        var path = vm.Steps.Single(s => s.Name == "Set up the interrupts' path").Detail;
-        Assert.StartsWith("injected; vCPUs alone on CPUs 1, ", path);
         Assert.Equal("1", await lab.ShellAsync($"for t in /proc/{vm.ProcessId}/task/*; do grep -q '^vcpu 0' $t/comm && awk '/^Cpus_allowed_list/ {{ print $2 }}' $t/status; done; true"));
         Assert.Equal("1", await lab.ShellAsync("cat /proc/irq/default_smp_affinity"));
         // The VF's own host vectors came after the start, when the guest's driver began.
         await lab.ShellAsync($"for i in $(seq 600); do grep -q 'vfio-msix.*{lab.Vf(0).Address}' /proc/interrupts && exit 0; usleep 100000; done; exit 1");
         Assert.Equal("0", await lab.ShellAsync($"cat $(awk -F: '/vfio-msix.*{lab.Vf(0).Address}/ {{ gsub(\" \", \"\", $1); print \"/proc/irq/\" $1 \"/smp_affinity_list\" }}' /proc/interrupts) | sort -u"));
-        // A guest that may halt its CPU itself does not exit for it.
-        Assert.Equal("0", await lab.ShellAsync($"cat /sys/kernel/debug/kvm/{vm.ProcessId}-*/halt_exits"));
+        // A guest that may halt its CPU itself does not exit for it. KVM names the folder of the only VM by the thread that made it.
+        Assert.Equal("0", await lab.ShellAsync($"grep -q debugfs /proc/mounts || mount -t debugfs none /sys/kernel/debug; cat /sys/kernel/debug/kvm/*-*/halt_exits"));
     }
 
     [Fact]
