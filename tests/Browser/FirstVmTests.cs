@@ -54,6 +54,15 @@ public sealed class FirstVmTests(BrowserFixture browser)
         await page.Locator("[data-minutes='1']").ClickAsync();
         await page.EvaluateAsync("scrollTo(0, 0)");
         await page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(BrowserFixture.Pictures, "vm.png") });
+
+        // The switch, thrown where the graph runs; and the way of the interrupts.
+        await page.GetByTestId("path-injection").ClickAsync();
+        await Assertions.Expect(page.GetByTestId("path-injection")).ToHaveAttributeAsync("aria-pressed", "true", new LocatorAssertionsToHaveAttributeOptions { Timeout = 60_000 });
+        await page.GetByTestId("tab-locality").ClickAsync();
+        var map = page.GetByTestId("locality-map");
+        await Assertions.Expect(map).ToContainTextAsync("injected by the switch", new LocatorAssertionsToContainTextOptions { Timeout = 60_000 });
+        await Assertions.Expect(map).ToContainTextAsync("vCPU 0");
+        await page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(BrowserFixture.Pictures, "locality.png") });
     }
 
     // A row of the table under the graphs: name, value, rate.
