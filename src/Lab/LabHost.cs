@@ -105,8 +105,16 @@ public sealed class LabHost : IAsyncDisposable
     /// <exception cref="LabException">No host of that name runs.</exception>
     public static async Task StopAsync(string? runRoot, string name, CancellationToken cancel)
     {
-        await using var qmp = await QmpClient.ConnectAsync(Find(runRoot, name).Qmp, cancel);
-        await qmp.ExecuteAsync("quit", cancel);
+        var folder = Find(runRoot, name);
+        try
+        {
+            await using var qmp = await QmpClient.ConnectAsync(folder.Qmp, cancel);
+            await qmp.ExecuteAsync("quit", cancel);
+        }
+        catch (SocketException e)
+        {
+            throw new LabException($"{name} cannot be stopped: its QEMU does not answer at {folder.Qmp} ({e.Message}).", "It is starting or ending; try again in a moment, or end the process that started it.");
+        }
     }
 
     /// <summary>Names of the hosts that run.</summary>

@@ -22,13 +22,12 @@ internal interface IVmWatcher
 /// </summary>
 internal sealed partial class VmRunner : IAsyncDisposable
 {
-    private const int MaxQuickResets = 3;
-    private static readonly TimeSpan QuickReset = TimeSpan.FromSeconds(20);
     private readonly VmServices _services;
     private readonly string _bootId;
     private readonly AsyncSignal _wake = new();
     private readonly Lock _gate = new();
     private readonly CancellationTokenSource _stop = new();
+    private readonly EndJudge _ends = new();
     private readonly string _vmId;
     private readonly ObservedVm _observed;
     private volatile WantedVm? _wanted;
@@ -37,7 +36,6 @@ internal sealed partial class VmRunner : IAsyncDisposable
     private VmRecord _record;
     private bool _gone;
     private Task _loop = Task.CompletedTask;
-    private int _quickResets;
 
     public VmRunner(VmServices services, string vmId, VmRecord? record, string bootId)
     {
@@ -333,37 +331,20 @@ internal sealed partial class VmRunner : IAsyncDisposable
 
     private void HasEnded(VmEnd end, bool asked)
     {
-        var reason = Word(end.Reason);
+        var reason = EndJudge.Word(end.Reason);
         var ranFor = TimeSpan.FromMilliseconds(Math.Max(0, end.At - _record.StartedAt));
         Release();
         var record = _record with { Phase = VmPhase.Idle, Devices = [], Cpus = [], ProcessId = 0, StartedAt = 0, EndReason = reason };
         _services.Events.Info("vm-ended", $"{_record.Name} ended after {ranFor:d\\.hh\\:mm\\:ss}: {reason}. {end.Text}", _vmId);
         HasEnded(_services.Log, _record.Name, reason, end.Text);
-        if (asked || end.Reason == VmEndReason.PowerOff)
+        var verdict = _ends.Judge(end, ranFor, asked);
+        if (verdict.StartAgain)
         {
-            Save(record);
-            Report(VmState.Stopped, null);
+            Save(record with { Generation = 0 });   // so that it is started again; until that is told, it counts as running
             return;
         }
-        if (end.Reason == VmEndReason.Reset)
-        {
-            _quickResets = ranFor < QuickReset ? _quickResets + 1 : 0;
-            if (_quickResets < MaxQuickResets)
-            {
-                Save(record with { Generation = 0 });   // so that it is started again; until that is told, it counts as running
-                return;
-            }
-            _quickResets = 0;
-        }
-        var problem = new Problem
-        {
-            Code = end.Reason == VmEndReason.Reset ? "reset-loop" : "vm-ended",
-            Title = end.Reason == VmEndReason.Reset ? "The guest resets again and again" : "The VM ended unexpectedly",
-            Detail = end.Reason == VmEndReason.Reset ? $"{MaxQuickResets} resets, each within {QuickReset.TotalSeconds:0} s of the start." : $"{reason}: {end.Text}",
-            Remedy = "Look at the end of its console and into vmm.log in its run folder on the host; then start it again.",
-        };
-        Save(record with { Problem = ProblemRecord.Of(problem) });
-        Report(VmState.Failed, problem);
+        Save(record with { Problem = verdict.Problem is { } problem ? ProblemRecord.Of(problem) : record.Problem });
+        Report(verdict.Problem is null ? VmState.Stopped : VmState.Failed, verdict.Problem);
     }
 
     private void Release()
@@ -397,16 +378,6 @@ internal sealed partial class VmRunner : IAsyncDisposable
         _observed.EndReason = _record.EndReason;
         _services.Board.Report(_observed);
     }
-
-    private static string Word(VmEndReason reason) => reason switch
-    {
-        VmEndReason.PowerOff => "power-off",
-        VmEndReason.Reset => "reset",
-        VmEndReason.TripleFault => "triple-fault",
-        VmEndReason.GuestPanic => "guest-panic",
-        VmEndReason.Killed => "killed",
-        VmEndReason.Error => "error",
-    };
 
     [LoggerMessage(40, LogLevel.Information, "{Name} runs: process {ProcessId}")]
     private static partial void Started(ILogger log, string name, int processId);
