@@ -47,6 +47,7 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
 
     public AgentDaemon(AgentOptions options, TimeProvider time, ILoggerFactory logs)
     {
+        DescriptorLimit.Raise();
         var netlink = new KernelRtnetlink();
         (_options, _time, _log) = (options, time, logs.CreateLogger("agent"));
         AtomicFile.CreateFolder(options.StateFolder);
@@ -96,7 +97,11 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
     }
 
     /// <summary>Lets go of everything; VMs run on.</summary>
-    public ValueTask DisposeAsync() => _vms.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _vms.DisposeAsync();
+        _sampler.Dispose();
+    }
 
     async Task IVmWatcher.StartedAsync(WantedVm vm, RunningVm running)
     {

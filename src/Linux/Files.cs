@@ -31,12 +31,20 @@ public static partial class Files
     private const int SeekEnd = 2;
 
     /// <summary>Opens a file or a device.</summary>
-    public static SafeFileHandle Open(string path, OpenMode mode, int permissions = 0)
+    public static SafeFileHandle Open(string path, OpenMode mode, int permissions = 0) =>
+        TryOpen(path, mode, out var error, permissions) ?? throw new LinuxException($"open {path}", error);
+
+    /// <summary>As <see cref="Open"/>, but a failure gives null and the error number.</summary>
+    public static SafeFileHandle? TryOpen(string path, OpenMode mode, out int error, int permissions = 0)
     {
         int descriptor;
-        do descriptor = OpenNative(path, (int)mode | CloseOnExec, permissions);
-        while (descriptor < 0 && Marshal.GetLastPInvokeError() == Errno.Interrupted);
-        return descriptor < 0 ? throw LinuxException.FromLastError($"open {path}") : Own(descriptor);
+        do
+        {
+            descriptor = OpenNative(path, (int)mode | CloseOnExec, permissions);
+            error = descriptor < 0 ? Marshal.GetLastPInvokeError() : 0;
+        }
+        while (error == Errno.Interrupted);
+        return descriptor < 0 ? null : Own(descriptor);
     }
 
     /// <summary>Reads at most a buffer; 0 at the end of the file.</summary>

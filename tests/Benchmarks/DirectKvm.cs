@@ -88,7 +88,7 @@ internal static class DirectKvm
         return (first, whole);
     }
 
-    private static async Task<VmmClient> ConnectAsync(string socket, CancellationToken cancel)
+    internal static async Task<VmmClient> ConnectAsync(string socket, CancellationToken cancel)
     {
         while (true)
         {
@@ -112,7 +112,7 @@ internal static class DirectKvm
         return Stopwatch.GetElapsedTime(started).TotalMilliseconds;
     }
 
-    private static VmConfig Config() => new()
+    internal static VmConfig Config() => new()
     {
         VmId = Guid.CreateVersion7(TimeProvider.System.GetUtcNow()),
         Name = "benchmark",

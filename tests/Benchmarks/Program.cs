@@ -1,45 +1,17 @@
 using Exitless.Benchmarks;
 
-if (args is not ["vmm", .. var rest])
+return args switch
 {
-    Console.Error.WriteLine("Usage: Benchmarks vmm [--kvmtool PATH] [--agent PATH] [--output FILE] [--direct-only] [--long]");
+    ["vmm", .. var rest] => await VmmBenchmark.RunAsync(rest),
+    ["watching", .. var rest] => await WatchingBenchmark.RunAsync(rest),
+    _ => Unknown(),
+};
+
+static int Unknown()
+{
+    Console.Error.WriteLine("""
+        Usage: Benchmarks vmm [--kvmtool PATH] [--agent PATH] [--output FILE] [--direct-only] [--long]
+               Benchmarks watching [--agent PATH] [--output FILE] [--seconds N]
+        """);
     return 2;
 }
-string? kvmtool = null, agent = Environment.GetEnvironmentVariable("EXITLESS_AGENT");
-var output = Checkout.At("docs/benchmarks/vmm.md");
-bool directOnly = false, whole = false;
-for (var i = 0; i < rest.Length; i++)
-{
-    switch (rest[i])
-    {
-        case "--kvmtool" when i + 1 < rest.Length: kvmtool = rest[++i]; break;
-        case "--agent" when i + 1 < rest.Length: agent = rest[++i]; break;
-        case "--output" when i + 1 < rest.Length: output = rest[++i]; break;
-        case "--direct-only": directOnly = true; break;
-        case "--long": whole = true; break;
-        default:
-            Console.Error.WriteLine($"'{rest[i]}' is not known, or lacks its value.");
-            return 2;
-    }
-}
-agent ??= Checkout.At("artifacts/agent/exitless-agent");
-foreach (var file in (string?[])[agent, kvmtool])
-{
-    if (file is not null && !File.Exists(file))
-    {
-        Console.Error.WriteLine($"There is no file {file}. Publish the agent with scripts/build; name kvmtool's lkvm by --kvmtool.");
-        return 2;
-    }
-}
-
-var direct = await DirectKvm.MeasureAsync(agent);
-var results = directOnly ? null : await LabRuns.MeasureAsync(agent, kvmtool, whole);
-var report = new Report(results, direct, whole);
-if (!directOnly)
-{
-    Directory.CreateDirectory(Path.GetDirectoryName(output)!);
-    await File.WriteAllTextAsync(output, report.Markdown());
-    Console.WriteLine($"wrote {output}");
-}
-Console.WriteLine(report.Json());
-return 0;

@@ -21,6 +21,9 @@ internal static class TinyImage
         0xba, 0, 0x06, 0, 0, 0xb0, 0x34, 0xee, 0xf4, 0xeb, 0xfd,                              // out 0x600: S5
     ]);
 
+    /// <summary>Prints one byte and halts for ever.</summary>
+    public static byte[] Halt => Image([0xba, 0xf8, 0x03, 0, 0, 0xb0, (byte)'a', 0xee, 0xf4, 0xeb, 0xfd]);
+
     private static byte[] Little(uint value) => [(byte)value, (byte)(value >> 8), (byte)(value >> 16), (byte)(value >> 24)];
 
     private static byte[] Image(byte[] code)

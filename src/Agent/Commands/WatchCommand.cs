@@ -40,6 +40,7 @@ internal static class WatchCommand
 
     private static async Task RunAsync(bool json, int seconds, TimeProvider time, CancellationToken stop)
     {
+        DescriptorLimit.Raise();
         using var watch = new Watch(HostRoot.Machine);
         using var timer = new PeriodicTimer(Period, time);
         watch.Read();

@@ -1,18 +1,19 @@
 using Exitless.Agent.Machines;
 using Exitless.Contracts;
 using Exitless.Linux;
-using Exitless.Linux.Procfs;
+using Exitless.Linux.Interrupts;
 using Exitless.Vmm.Control;
 using Microsoft.Extensions.Logging;
 
 namespace Exitless.Agent.Telemetry;
 
 /// <summary>Once a second reads every running VM into its ring.</summary>
-internal sealed partial class Sampler(SampleFeed feed, HostRoot root, TimeProvider time, ILogger log) : IVmWatcher
+internal sealed partial class Sampler(SampleFeed feed, HostRoot root, TimeProvider time, ILogger log) : IVmWatcher, IDisposable
 {
     private const long StoredPeriod = 10_000;   // ms
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
     private readonly Lock _gate = new();
+    private readonly VfioInterrupts _interrupts = new(root);
     private readonly Dictionary<string, Entry> _running = new(StringComparer.Ordinal);
     private ulong _lastSchemaId = (ulong)time.GetUtcNow().ToUnixTimeMilliseconds();   // differs from an earlier agent's
 
@@ -22,17 +23,25 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, TimeProvid
         {
             var statistics = await running.Client.TakeStatisticsAsync(CancellationToken.None);
             var devices = await running.Client.TakeVectorsAsync(CancellationToken.None);
-            var sampler = new VmSampler(vm.VmId, root, running.ProcessId, statistics, [.. devices.Select(d => d.Address)], () => Interlocked.Increment(ref _lastSchemaId));
-            lock (_gate)
-            {
-                if (_running.Remove(vm.VmId, out var before))
-                    before.Sampler.Dispose();
-                _running[vm.VmId] = new Entry(sampler, feed.RingOf(vm.VmId));
-            }
+            Add(vm.VmId, running.ProcessId, statistics, [.. devices.Select(d => d.Address)]);
         }
         catch (Exception e) when (e is IOException or InvalidDataException or VmmProblemException)
         {
             NoSamples(log, e, vm.Name);   // the guest ended at once; its end is told elsewhere
+        }
+    }
+
+    /// <summary>Reads a VM from the next second on.</summary>
+    /// <param name="addresses">Its functions, dddd:bb:dd.f.</param>
+    /// <exception cref="IOException">The VM's process is gone.</exception>
+    public void Add(string vmId, int processId, VmmStatistics statistics, IReadOnlyList<string> addresses)
+    {
+        var sampler = new VmSampler(vmId, root, processId, statistics, _interrupts, addresses, () => Interlocked.Increment(ref _lastSchemaId));
+        lock (_gate)
+        {
+            if (_running.Remove(vmId, out var before))
+                before.Sampler.Dispose();
+            _running[vmId] = new Entry(sampler, feed.RingOf(vmId));
         }
     }
 
@@ -49,24 +58,22 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, TimeProvid
 
     public async Task RunAsync(CancellationToken stop)
     {
-        using var interrupts = new VfioInterrupts(root);
         using var timer = new PeriodicTimer(Period, time);
         while (await timer.WaitForNextTickAsync(stop))
-            Tick(interrupts);
+            Tick();
     }
 
-    internal void Tick(VfioInterrupts interrupts)
+    internal void Tick()
     {
         var any = false;
         lock (_gate)
         {
-            if (_running.Count > 0)
-                interrupts.Read();
+            _interrupts.Next();
             foreach (var entry in _running.Values)
             {
                 try
                 {
-                    var values = entry.Sampler.Read(interrupts);
+                    var values = entry.Sampler.Read();
                     // A clock that was set back must not make two rows of one time.
                     var now = Math.Max(time.GetUtcNow().ToUnixTimeMilliseconds(), entry.LastTime + 1);
                     entry.Ring.Add(entry.Sampler.Schema, now, now / StoredPeriod != entry.LastTime / StoredPeriod, values);
@@ -81,6 +88,17 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, TimeProvid
         }
         if (any)
             feed.RowsCame();
+    }
+
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            foreach (var entry in _running.Values)
+                entry.Sampler.Dispose();
+            _running.Clear();
+        }
+        _interrupts.Dispose();
     }
 
     private sealed class Entry(VmSampler sampler, SampleRing ring)

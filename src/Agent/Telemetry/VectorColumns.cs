@@ -1,33 +1,38 @@
 using Exitless.Contracts;
-using Exitless.Linux.Procfs;
+using Exitless.Linux;
+using Exitless.Linux.Interrupts;
 
 namespace Exitless.Agent.Telemetry;
 
 /// <summary>The MSI-X vectors of some functions as columns of a row. A vector appears when the guest unmasks it first, and goes with the guest's driver.</summary>
+/// <param name="interrupts">The host's.</param>
 /// <param name="addresses">The functions, dddd:bb:dd.f.</param>
-internal sealed class VectorColumns(IReadOnlyList<string> addresses)
+internal sealed class VectorColumns(VfioInterrupts interrupts, IReadOnlyList<string> addresses) : IDisposable
 {
     private readonly string[] _addresses = [.. addresses];
-    private readonly uint[] _functions = [.. addresses.Select(a => VfioInterrupts.PackAddress(a))];
-    private readonly List<VfioVectorCount> _vectors = [];
+    private readonly FunctionVectors[] _functions = [.. addresses.Select(interrupts.Open)];
+    private readonly List<(int Function, int Vector)> _columns = [];
 
     /// <summary>How many there are.</summary>
-    public int Count => _vectors.Count;
+    public int Count => _columns.Count;
 
     /// <summary>A vector's function and its index in the function's table.</summary>
-    public (string Address, int Vector) this[int column] => (_addresses[Array.IndexOf(_functions, _vectors[column].Function)], _vectors[column].Vector);
+    public (string Address, int Vector) this[int column] => (_addresses[_columns[column].Function], _columns[column].Vector);
 
-    /// <summary>Takes the vectors that are there now.</summary>
+    /// <summary>Reads the vectors that are there now.</summary>
     /// <returns>False if they are the same as before.</returns>
-    public bool Renew(VfioInterrupts interrupts)
+    /// <exception cref="LinuxException">The host's interrupts cannot be read.</exception>
+    public bool Read()
     {
-        if (AreSame(interrupts.Counts))
+        foreach (var function in _functions)
+            function.Read();
+        if (AreSame())
             return false;
-        _vectors.Clear();
-        foreach (var vector in interrupts.Counts)
+        _columns.Clear();
+        for (var i = 0; i < _functions.Length; i++)
         {
-            if (Array.IndexOf(_functions, vector.Function) >= 0)
-                _vectors.Add(vector);
+            foreach (var vector in _functions[i].Counts)
+                _columns.Add((i, vector.Vector));
         }
         return true;
     }
@@ -35,35 +40,42 @@ internal sealed class VectorColumns(IReadOnlyList<string> addresses)
     /// <summary>Adds the columns <c>vfio.‹address›.msix.‹n›</c>.</summary>
     public void AddTo(SampleSchema schema)
     {
-        for (var column = 0; column < _vectors.Count; column++)
+        for (var column = 0; column < _columns.Count; column++)
         {
             var (address, vector) = this[column];
             schema.Series.Add(new Series { Key = $"vfio.{address}.msix.{vector}", Kind = SeriesKind.Counter, Unit = "interrupts" });
         }
     }
 
-    /// <summary>Writes the counts, as many as there are columns.</summary>
-    public void Write(VfioInterrupts interrupts, Span<long> row)
+    /// <summary>Writes the counts as last read, as many as there are columns.</summary>
+    public void Write(Span<long> row)
     {
         var at = 0;
-        foreach (var vector in interrupts.Counts)
+        foreach (var function in _functions)
         {
-            if (Array.IndexOf(_functions, vector.Function) >= 0)
+            foreach (var vector in function.Counts)
                 row[at++] = vector.Count;
         }
     }
 
-    private bool AreSame(ReadOnlySpan<VfioVectorCount> counts)
+    public void Dispose()
+    {
+        foreach (var function in _functions)
+            function.Dispose();
+    }
+
+    private bool AreSame()
     {
         var at = 0;
-        foreach (var vector in counts)
+        for (var i = 0; i < _functions.Length; i++)
         {
-            if (Array.IndexOf(_functions, vector.Function) < 0)
-                continue;
-            if (at == _vectors.Count || _vectors[at].Function != vector.Function || _vectors[at].Vector != vector.Vector)
-                return false;
-            at++;
+            foreach (var vector in _functions[i].Counts)
+            {
+                if (at == _columns.Count || _columns[at] != (i, vector.Vector))
+                    return false;
+                at++;
+            }
         }
-        return at == _vectors.Count;
+        return at == _columns.Count;
     }
 }

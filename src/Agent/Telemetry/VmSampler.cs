@@ -1,6 +1,7 @@
 using Exitless.Agent.Grading;
 using Exitless.Contracts;
 using Exitless.Linux;
+using Exitless.Linux.Interrupts;
 using Exitless.Linux.Procfs;
 using Exitless.Vmm.Control;
 
@@ -20,12 +21,12 @@ internal sealed class VmSampler : IDisposable
     private VmGrader _grader = null!;
     private long[] _row = [];
 
-    public VmSampler(string vmId, HostRoot root, int processId, VmmStatistics statistics, IReadOnlyList<string> addresses, Func<ulong> nextSchemaId)
+    public VmSampler(string vmId, HostRoot root, int processId, VmmStatistics statistics, VfioInterrupts interrupts, IReadOnlyList<string> addresses, Func<ulong> nextSchemaId)
     {
         (_vmId, _descriptors, _nextSchemaId) = (vmId, statistics, nextSchemaId);
         _statistics = [KvmStatistics.Open(statistics.Vm), .. statistics.Vcpus.Select(KvmStatistics.Open)];
         _process = new ProcessUsage(root, processId);
-        _vectors = new VectorColumns(addresses);
+        _vectors = new VectorColumns(interrupts, addresses);
         _bypass = HostBypass.Read(root);
         Schema = MakeSchema();
     }
@@ -34,9 +35,9 @@ internal sealed class VmSampler : IDisposable
     public SampleSchema Schema { get; private set; }
 
     /// <exception cref="LinuxException">The process is gone.</exception>
-    public ReadOnlySpan<long> Read(VfioInterrupts interrupts)
+    public ReadOnlySpan<long> Read()
     {
-        if (_vectors.Renew(interrupts))
+        if (_vectors.Read())
             Schema = MakeSchema();
         var at = 0;
         foreach (var statistics in _statistics)
@@ -44,7 +45,7 @@ internal sealed class VmSampler : IDisposable
             statistics.Read(_row.AsSpan(at));
             at += statistics.ValueCount;
         }
-        _vectors.Write(interrupts, _row.AsSpan(at));
+        _vectors.Write(_row.AsSpan(at));
         at += _vectors.Count;
         _process.Read();
         _row[at++] = _process.GuestNanoseconds;
@@ -57,6 +58,7 @@ internal sealed class VmSampler : IDisposable
     public void Dispose()
     {
         _descriptors.Dispose();
+        _vectors.Dispose();
         _process.Dispose();
     }
 

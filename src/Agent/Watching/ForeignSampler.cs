@@ -2,6 +2,7 @@ using Exitless.Agent.Grading;
 using Exitless.Agent.Telemetry;
 using Exitless.Contracts;
 using Exitless.Linux;
+using Exitless.Linux.Interrupts;
 using Exitless.Linux.Procfs;
 using Exitless.Linux.Sysfs;
 
@@ -27,12 +28,12 @@ internal sealed class ForeignSampler : IDisposable
     private long[] _before = [];
 
     /// <exception cref="IOException">The VM has just ended.</exception>
-    public ForeignSampler(ForeignVm vm, HostRoot root)
+    public ForeignSampler(ForeignVm vm, HostRoot root, VfioInterrupts interrupts)
     {
         _vm = vm;
         _files = [.. Statistics.Select(name => (name, Path.Combine(vm.Statistics, name))).Where(file => File.Exists(file.Item2))];
         _process = new ProcessUsage(root, vm.ProcessId);
-        _vectors = new VectorColumns(vm.Addresses);
+        _vectors = new VectorColumns(interrupts, vm.Addresses);
         _bypass = HostBypass.Read(root);
         _grader = MakeGrader();
     }
@@ -41,15 +42,15 @@ internal sealed class ForeignSampler : IDisposable
     /// <returns>What it was; null for the first, and for one in which vectors came or went.</returns>
     /// <exception cref="LinuxException">The VM's process has ended.</exception>
     /// <exception cref="IOException">The VM has ended.</exception>
-    public WatchedSecond? Read(VfioInterrupts interrupts)
+    public WatchedSecond? Read()
     {
-        var comparable = !_vectors.Renew(interrupts) && _before.Length > 0;
+        var comparable = !_vectors.Read() && _before.Length > 0;
         if (!comparable)
             _grader = MakeGrader();
         var at = 0;
         foreach (var (_, path) in _files)
             _row[at++] = Number(path);
-        _vectors.Write(interrupts, _row.AsSpan(at));
+        _vectors.Write(_row.AsSpan(at));
         at += _vectors.Count;
         _process.Read();
         _row[at++] = _process.GuestNanoseconds;
@@ -60,7 +61,11 @@ internal sealed class ForeignSampler : IDisposable
         return second;
     }
 
-    public void Dispose() => _process.Dispose();
+    public void Dispose()
+    {
+        _process.Dispose();
+        _vectors.Dispose();
+    }
 
     private WatchedSecond Compare(int grades)
     {

@@ -14,22 +14,28 @@ internal sealed record ForeignVm(int ProcessId, string Name, string Statistics, 
 {
     private const string Vfio = "/dev/vfio/";
 
-    /// <summary>The VMs that run now, by process id.</summary>
+    /// <summary>The names of the VMs that run now, as debugfs has them: <c>‹pid›-‹fd›</c>.</summary>
     /// <exception cref="AgentException">debugfs is not mounted or not readable, or KVM is not loaded.</exception>
-    public static IReadOnlyList<ForeignVm> Find(HostRoot root)
+    public static IReadOnlyList<string> Names(HostRoot root)
     {
         var folder = root.Sys("kernel/debug/kvm");
         if (!Directory.Exists(folder))
             throw new AgentException($"{folder} is not there.", "Run as root, with KVM loaded and debugfs mounted: mount -t debugfs debugfs /sys/kernel/debug. Under kernel lockdown debugfs stays closed.");
-        var vms = new List<ForeignVm>();
-        foreach (var name in SysfsFile.Names(folder))
-        {
-            var parts = name.Split('-');
-            if (parts.Length == 2 && int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out var processId))
-                vms.Add(new ForeignVm(processId, NameOf(root, processId), Path.Combine(folder, name), DevicesOf(root, processId)));
-        }
-        vms.Sort((a, b) => a.ProcessId.CompareTo(b.ProcessId));
-        return vms;
+        return [.. SysfsFile.Names(folder).Where(name => ProcessOf(name) is not null)];
+    }
+
+    /// <summary>Looks at one of them: at its process's arguments and at each of its descriptors, so not for every second.</summary>
+    /// <param name="name">One of <see cref="Names"/>.</param>
+    public static ForeignVm Examine(HostRoot root, string name)
+    {
+        var processId = ProcessOf(name) ?? throw new ArgumentException($"'{name}' is no VM's folder.", nameof(name));
+        return new ForeignVm(processId, NameOf(root, processId), root.Sys($"kernel/debug/kvm/{name}"), DevicesOf(root, processId));
+    }
+
+    private static int? ProcessOf(string name)
+    {
+        var parts = name.Split('-');
+        return parts.Length == 2 && int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out var processId) ? processId : null;
     }
 
     // "-name guest=web,debug-threads=on", "-name web".

@@ -22,9 +22,15 @@ public static partial class SysfsFile
         }
     }
 
-    /// <summary>The attribute as a decimal number, or null.</summary>
-    public static long? Number(string path) =>
-        long.TryParse(Text(path), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) ? value : null;
+    /// <summary>The attribute as a decimal number, or null. Makes no text of it: some are read every second.</summary>
+    public static long? Number(string path)
+    {
+        using var file = Files.TryOpen(path, OpenMode.Read, out _);
+        Span<byte> buffer = stackalloc byte[64];
+        if (file is null || Files.TryReadAt(file, buffer, 0, out _) is not (var length and > 0))
+            return null;
+        return long.TryParse(buffer[..length].TrimEnd("\n \0"u8), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) ? value : null;
+    }
 
     /// <summary>The attribute as a hexadecimal number with or without 0x, or null.</summary>
     public static ulong? Hex(string path)

@@ -33,7 +33,7 @@ public sealed class ForeignVmTests : IDisposable
     [Fact]
     public void A_VM_is_found_with_its_name_and_the_devices_that_it_drives()
     {
-        var vm = Assert.Single(ForeignVm.Find(Root));
+        var vm = ForeignVm.Examine(Root, Assert.Single(ForeignVm.Names(Root)));
         Assert.Equal((412, "web"), (vm.ProcessId, vm.Name));
         Assert.Equal([Vf], vm.Addresses);
     }
@@ -65,10 +65,26 @@ public sealed class ForeignVmTests : IDisposable
     }
 
     [Fact]
+    public void Descriptors_are_looked_at_seldom_and_a_device_that_is_plugged_in_is_found_all_the_same()
+    {
+        Directory.Delete(Path.Combine(_folder.Path, "proc/412/fd"), recursive: true);
+        Link("proc/412/fd/3", "/dev/kvm");
+        using var watch = new Watch(Root);
+        for (var second = 0; second < 60; second++)
+            Assert.All(watch.Read(), one => Assert.Empty(one.Vm.Addresses));
+        Assert.InRange(watch.Looks, 1, 7);   // at 1, 2, 4, 8, 16, 32 and 62 s
+        Link("proc/412/fd/17", "/dev/vfio/11");
+        for (var second = 0; second < 30; second++)
+            watch.Read();
+        Assert.Equal(1, Assert.Single(Assert.Single(watch.Read()).Vectors).Vector);
+        Assert.InRange(watch.Looks, 1, 8);
+    }
+
+    [Fact]
     public void Without_debugfs_it_says_what_to_do()
     {
         Directory.Delete(Path.Combine(_folder.Path, "sys/kernel/debug"), recursive: true);
-        Assert.Contains("mount -t debugfs", Assert.Throws<AgentException>(() => ForeignVm.Find(Root)).Remedy, StringComparison.Ordinal);
+        Assert.Contains("mount -t debugfs", Assert.Throws<AgentException>(() => ForeignVm.Names(Root)).Remedy, StringComparison.Ordinal);
     }
 
     private static string Interrupts(long count) => $"           CPU0       CPU1\n  45:          0 {count,10}  IR-PCI-MSIX-{Vf}    1-edge      vfio-msix[1]({Vf})\n";

@@ -1,9 +1,9 @@
 using System.Text;
-using Exitless.Linux.Procfs;
+using Exitless.Linux.Interrupts;
 
-namespace Exitless.Linux.Tests.Procfs;
+namespace Exitless.Linux.Tests.Interrupts;
 
-public sealed class VfioInterruptsTests
+public sealed class InterruptTableTests
 {
     [Fact]
     public void Vectors_are_summed_over_CPUs_and_everything_else_is_left_out()
@@ -20,8 +20,8 @@ public sealed class VfioInterruptsTests
             """;
         Assert.Equal(
             [
-                new VfioVectorCount(VfioInterrupts.PackAddress("0000:01:10.0"), 0, 1207),
-                new VfioVectorCount(VfioInterrupts.PackAddress("0000:01:10.0"), 12, 3),
+                new VfioVectorCount(VfioVectorName.PackAddress("0000:01:10.0"), 0, 1207),
+                new VfioVectorCount(VfioVectorName.PackAddress("0000:01:10.0"), 12, 3),
                 new VfioVectorCount(0x00ff_fe_ff, 2, 8589934592),
             ],
             Parse(Text));
@@ -38,7 +38,7 @@ public sealed class VfioInterruptsTests
     [Fact]
     public void This_machines_file_can_be_read_again_and_again_without_allocating()
     {
-        using var interrupts = new VfioInterrupts(HostRoot.Machine);
+        using var interrupts = new InterruptTable(HostRoot.Machine, new ReadMeter());
         interrupts.Read();
         interrupts.Read();
         var before = GC.GetAllocatedBytesForCurrentThread();
@@ -47,12 +47,12 @@ public sealed class VfioInterruptsTests
     }
 
     [Fact]
-    public void A_text_that_is_no_address_is_refused() => Assert.Throws<ArgumentException>(() => VfioInterrupts.PackAddress("01:10.0"));
+    public void A_text_that_is_no_address_is_refused() => Assert.Throws<ArgumentException>(() => VfioVectorName.PackAddress("01:10.0"));
 
     private static List<VfioVectorCount> Parse(string text)
     {
         var counts = new List<VfioVectorCount>();
-        VfioInterrupts.Parse(Encoding.ASCII.GetBytes(text), counts);
+        InterruptTable.Parse(Encoding.ASCII.GetBytes(text), counts);
         return counts;
     }
 }
