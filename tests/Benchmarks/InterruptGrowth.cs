@@ -24,6 +24,7 @@ internal sealed record InterruptGrowth(int Vectors, int FewInterrupts, Interrupt
             var vectors = addresses.Length * SamplerCost.VectorsPerVm;
             var few = Record(Path.Combine(folder, "few"), FewCpus, vectors);
             var many = Record(Path.Combine(folder, "many"), ManyCpus, ManyInterrupts);
+            Sample(few, Samples);   // the first run fills caches
             var fewSample = Sample(few, Samples);
             var manySample = Sample(many, Samples);
             Directory.Delete(many.Sys("kernel/irq"), recursive: true);

@@ -3,7 +3,7 @@ using Exitless.Contracts;
 namespace Exitless.Agent.Telemetry;
 
 /// <summary>
-/// The last hour of one VM's samples: columns in chunks of a minute, the oldest chunk used again for the newest. A row has a sequence number that never comes twice;
+/// The last hour of one VM's samples: rows in chunks of a minute, the oldest chunk used again for the newest. A row has a sequence number that never comes twice;
 /// a change of schema begins a new chunk. One thread adds, another takes.
 /// </summary>
 internal sealed class SampleRing
@@ -49,8 +49,7 @@ internal sealed class SampleRing
             var row = chunk.Count;
             chunk.Times[row] = time;
             chunk.Stored[row] = stored;
-            for (var column = 0; column < values.Length; column++)
-                chunk.Values[column * RowsPerChunk + row] = values[column];
+            values.CopyTo(chunk.Values.AsSpan(row * values.Length));
             chunk.Count++;
             _rows++;
             _nextSequence++;
@@ -139,8 +138,8 @@ internal sealed class SampleRing
             var sample = new SampleRow { Time = Times[row] };
             var columns = Schema.Series.Count;
             sample.Values.Capacity = columns;
-            for (var column = 0; column < columns; column++)
-                sample.Values.Add(Values[column * RowsPerChunk + row]);
+            foreach (var value in Values.AsSpan(row * columns, columns))
+                sample.Values.Add(value);
             return sample;
         }
     }

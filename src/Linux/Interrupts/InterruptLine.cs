@@ -9,10 +9,12 @@ namespace Exitless.Linux.Interrupts;
 internal sealed class InterruptLine : IDisposable
 {
     private const long Wrap = 1L << 32;   // the kernel counts each CPU's in 32 bits
+    private const int NameEvery = 10;
     private readonly SafeFileHandle _count;
     private readonly SafeFileHandle _names;
     private long _wrapped;
     private bool _read;
+    private int _still;
 
     private InterruptLine(int number, SafeFileHandle count, SafeFileHandle names) => (Number, _count, _names) = (number, count, names);
 
@@ -41,7 +43,9 @@ internal sealed class InterruptLine : IDisposable
         return null;
     }
 
-    /// <summary>Reads again. The name is read only while the count stands still: one that rises is still requested by whom it was.</summary>
+    /// <summary>
+    /// Reads again. The name is read when the count has come to stand still, and at every tenth reading while it does: one that rises is still requested by whom it was.
+    /// </summary>
     /// <param name="buffer">A page: what such a file holds at most.</param>
     /// <param name="isCut">The kernel has more CPUs than a page holds numbers.</param>
     /// <returns>False: the interrupt is gone.</returns>
@@ -52,7 +56,8 @@ internal sealed class InterruptLine : IDisposable
         var known = _read && IsRequested;
         if (known && !ReadCount(buffer, meter, out isCut))
             return false;
-        if (known && Count != before)
+        _still = Count == before ? _still + 1 : 0;
+        if (known && _still % NameEvery != 1)
             return true;
         if (!ReadName(buffer, meter))
             return false;

@@ -144,7 +144,7 @@ public sealed class FunctionVectorsTests : IDisposable
         function.Read();
         for (var vector = 0; vector < 8; vector++)
             recorded.Request(Vf, vector, 2000);
-        return (Measure(), Measure());
+        return (Measure(), Measure());   // the second is the first in which they stand still, which is when the names are read
 
         ReadWork Measure()
         {
