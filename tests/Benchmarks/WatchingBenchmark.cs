@@ -96,8 +96,8 @@ internal static class WatchingBenchmark
 
         The VMs are flat guests on this machine's `/dev/kvm`, each in a process of its own under the published agent's VMM. The agent's sampler runs in the benchmark's process as it does
         in the agent, every second, with the rows of every ten seconds taken and serialized as for the control plane; all CPU time of that process counts, the runtime's too. The guests have no
-        devices: their vectors are files in the form of the kernel's, on a host composed as {InterruptGrowth.ManyCpus} CPUs and {InterruptGrowth.ManyInterrupts:#,0} interrupts. They stand still, which is the dearer case, since
-        then the sampler reads who has requested an interrupt as well as its count.
+        devices: their vectors are files in the form of the kernel's, on a host composed as {InterruptGrowth.ManyCpus} CPUs and {InterruptGrowth.ManyInterrupts:#,0} interrupts. They stand still, which is
+        the dearer case: then who has requested an interrupt is read too, every tenth time.
 
         One sample of {growth.Vectors} vectors:
 
