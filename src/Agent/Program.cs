@@ -1,9 +1,12 @@
 using System.CommandLine;
+using System.Globalization;
 using Exitless.Agent.Commands;
 
 // The VMM's process skips the command line's parser: each VM would pay for its memory.
-if (args is [VmmCommand.Name, VmmCommand.SocketOption, var socket, .. var sandbox] && sandbox.Length is 0 or 2)
-    return await VmmCommand.RunAsync(socket, sandbox is [var how, var user] ? new SandboxChoice(how, user) : null);
+if (args is [VmmCommand.Name, VmmCommand.SocketOption, var path])
+    return await VmmCommand.RunAsync(path, null);
+if (args is [VmmCommand.Name, VmmCommand.SocketOption, var socket, VmmCommand.SandboxOption, var user])
+    return await VmmCommand.RunAsync(socket, uint.Parse(user, NumberStyles.None, CultureInfo.InvariantCulture));
 
 var root = new RootCommand("The Exitless agent: manages this host's VFs and VMs for a control plane, and is the VMM of each VM.")
 {
@@ -14,6 +17,8 @@ var root = new RootCommand("The Exitless agent: manages this host's VFs and VMs 
     BootCommand.Create(),
     WatchCommand.Create(),
     SandboxCommand.Create(),
+    PlugCommands.CreateAttach(),
+    PlugCommands.CreateDetach(),
     VmmCommand.Create(),
 };
 // A VM in the foreground answers signals itself: a guest may take longer to switch off than the parser would wait.

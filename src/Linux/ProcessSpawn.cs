@@ -1,5 +1,7 @@
+using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using System.Text;
+using Exitless.Linux.Confinement;
 
 namespace Exitless.Linux;
 
@@ -11,6 +13,9 @@ public sealed record SpawnRequest
 
     /// <summary>Its arguments, without its own name.</summary>
     public IReadOnlyList<string> Arguments { get; init; } = [];
+
+    /// <summary>Variables of its environment besides, or instead of, the starter's.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
 
     /// <summary>Where standard output and error go (created, appended to); null for /dev/null. Standard input is always /dev/null.</summary>
     public string? OutputPath { get; init; }
@@ -55,13 +60,66 @@ public static unsafe partial class ProcessSpawn
         }
     }
 
+    /// <summary>
+    /// As <see cref="Start(SpawnRequest)"/>, with namespaces of its own for the process: mounts, network (without any link), IPC, host name. A child is born into its starting thread's, so a
+    /// thread that lives for this alone leaves the host's first: no thread of the process was ever outside, and the starter stays where it is.
+    /// </summary>
+    /// <param name="request">The process.</param>
+    /// <param name="refused">Why it has its starter's namespaces after all (a container that forbids unshare(2)); null: it has its own.</param>
+    /// <exception cref="LinuxException">The program could not be started; nothing is left behind.</exception>
+    public static ProcessDescriptor StartInOwnNamespaces(SpawnRequest request, out LinuxException? refused)
+    {
+        const int stackBytes = 256 << 10;
+        ProcessDescriptor? process = null;
+        LinuxException? failure = null, stays = null;
+        var thread = new Thread(
+            () =>
+            {
+                stays = TryLeaveNamespaces();
+                try
+                {
+                    process = Start(request);
+                }
+                catch (LinuxException e)
+                {
+                    failure = e;
+                }
+            },
+            stackBytes)
+        { IsBackground = true, Name = "spawn" };
+        thread.Start();
+        thread.Join();
+        if (failure is not null)
+            ExceptionDispatchInfo.Throw(failure);
+        refused = stays;
+        return process!;
+    }
+
+    private static LinuxException? TryLeaveNamespaces()
+    {
+        try
+        {
+            Privileges.LeaveNamespaces();
+            return null;
+        }
+        catch (LinuxException e)
+        {
+            return e;
+        }
+    }
+
     private static ProcessDescriptor Start(SpawnRequest request, byte* attributes, byte* actions)
     {
         using var arguments = new CStrings([request.Path, .. request.Arguments]);
         var environment = Environment.GetEnvironmentVariables();
         var pairs = new List<string>(environment.Count);
         foreach (System.Collections.DictionaryEntry entry in environment)
-            pairs.Add($"{entry.Key}={entry.Value}");
+        {
+            if (!request.Environment.ContainsKey((string)entry.Key))
+                pairs.Add($"{entry.Key}={entry.Value}");
+        }
+        foreach (var (name, value) in request.Environment)
+            pairs.Add($"{name}={value}");
         using var variables = new CStrings(pairs);
         Check(Spawn(out var id, request.Path, actions, attributes, arguments.Pointer, variables.Pointer), $"posix_spawn {request.Path}");
         // Not yet reaped, so the number is still this child's.

@@ -82,6 +82,13 @@ internal sealed class Machine : IMachine
 
     public List<DeviceVectors> TakeVectors() => _parts.Devices.TakeVectors(_parts.Topology);
 
+    public VmmResources TakeResources(VmmResources process) => process with
+    {
+        Gsis = _parts.Routes.Taken,
+        MemorySlots = _parts.Slots.Taken,
+        DmaMappingsLeft = _parts.Devices.Set.MappingsLeft,
+    };
+
     public void Dispose()
     {
         End();
@@ -160,6 +167,10 @@ internal sealed class MachineParts : IDisposable
     public required IReadOnlyList<SafeFileHandle> VcpuStatistics { get; init; }
 
     public required MachineDevices Devices { get; init; }
+
+    public required Interrupts.GsiRoutes Routes { get; init; }
+
+    public required Memory.MemorySlotNumbers Slots { get; init; }
 
     public void Dispose() => Owned.Dispose();
 }

@@ -112,6 +112,8 @@ internal static class MachineBuilder
             VmStatistics = owned.Push(vm.OpenStatistics()),
             VcpuStatistics = [.. vcpus.Select(v => owned.Push(v.OpenStatistics()))],
             Devices = devices,
+            Routes = routes,
+            Slots = slots,
         };
     }
 

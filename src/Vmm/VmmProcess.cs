@@ -20,33 +20,27 @@ public static class VmmProcess
     /// <param name="cancellationToken">Ends the guest at once and leaves.</param>
     public static Task RunConfinedAsync(string socketPath, uint user, string emptyFolder, CancellationToken cancellationToken)
     {
-        CurrentThread.SetName("exitless-vmm");   // after its new start the kernel would call it exe
+        CurrentThread.SetName("exitless-vmm");
         var sandbox = new ProcessSandbox(user, emptyFolder);
-        return RunAsync(socketPath, (c, d, console, ended) => MachineBuilder.Launch(c, d, console, ended, sandbox.Enter), TimeProvider.System, cancellationToken);
+        return RunAsync(socketPath, (c, d, console, ended) => MachineBuilder.Launch(c, d, console, ended, sandbox.Enter), TimeProvider.System, cancellationToken, sandbox.Settle);
     }
 
-    /// <summary>Puts this process into namespaces of its own (mounts, network, IPC, host name), which means to begin anew with other arguments.</summary>
-    /// <returns>Why that could not be; the process is as it was.</returns>
-    public static string RestartInOwnNamespaces(IReadOnlyList<string> arguments)
+    /// <summary>
+    /// Variables that the process is to be started with. One pool for malloc(3) instead of one for each thread; and a garbage collector that collects after 2 MiB of allocations: by itself it
+    /// would wait for as much as the CPU's last cache holds, and the process would grow by that over days.
+    /// </summary>
+    public static IReadOnlyDictionary<string, string> Environment { get; } = new Dictionary<string, string>(StringComparer.Ordinal)
     {
-        try
-        {
-            Privileges.LeaveNamespaces();
-            Privileges.Restart(arguments);
-            return "";
-        }
-        catch (LinuxException e)
-        {
-            return e.Message;
-        }
-    }
+        ["MALLOC_ARENA_MAX"] = "1",
+        ["DOTNET_GCgen0size"] = "200000",
+    };
 
     /// <summary>True where this process is the superuser's, so that there is something to give up.</summary>
     public static bool IsRoot => Privileges.IsRoot;
 
-    internal static async Task RunAsync(string socketPath, MachineLauncher launcher, TimeProvider time, CancellationToken cancellationToken)
+    internal static async Task RunAsync(string socketPath, MachineLauncher launcher, TimeProvider time, CancellationToken cancellationToken, Action? launched = null)
     {
-        using var server = new ControlServer(socketPath, launcher, time);
+        using var server = new ControlServer(socketPath, launcher, time, launched);
         var finished = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var thread = new Thread(() =>
         {

@@ -18,6 +18,13 @@ internal static class LabScript
         exits=/sys/kernel/tracing/events/kvm/kvm_exit user=/sys/kernel/tracing/events/kvm/kvm_userspace_exit
         statistics() { (cd /sys/kernel/debug/kvm/*-*/ && grep . exits irq_exits halt_exits io_exits mmio_exits pf_fixed 2>/dev/null) | tr ':' ' '; }
         messages() { awk -v f="vfio-msix" -v d="($VF)" 'index($0, f) && index($0, d) {for (i = 2; i <= NF; i++) if ($i ~ /^[0-9]+$/) n += $i} END {print "interrupts", n + 0}' /proc/interrupts; }
+        # What our process tells of itself at SIGUSR1.
+        resources() {
+          [ $OURS = 1 ] || return
+          rm -f $F/told; kill -USR1 $vmm
+          n=0; until [ -e $F/told ] || [ $n -ge 100 ]; do sleep 0.1; n=$((n + 1)); done
+          for name in collections allocatedBytes; do sed -n "s/.*\"$name\":\([0-9]*\).*/$name \1/p" $F/told; done
+        }
         total() { awk '/Hits:/ {print "userExits", $2}' $user/hist; }
         mkfifo $F/in $F/out
         sleep 100000 >$F/in &
@@ -30,7 +37,7 @@ internal static class LabScript
           while IFS= read -r line; do
             case "$line" in *"exitless: ready"*)
               statistics >$F/marker.part; total >>$F/marker.part; cat $exits/hist >$F/reasons; mv $F/marker.part $F/marker ;;
-            *'"collections"'*) echo "$line" >$F/end ;;
+            *'"resources"'*) echo "$line" >$F/told.part; mv $F/told.part $F/told ;;
             esac
           done
         ) <$F/out &
@@ -45,15 +52,15 @@ internal static class LabScript
           [ $OURS = 1 ] && process=$(sed -n 's/.*: process //p' $F/messages)
           if [ $STEADY -gt 0 ]; then
             sleep 15
-            echo "== before"; statistics; total; messages
+            echo "== before"; resources; statistics; total; messages
             n=0; while [ $n -lt $STEADY ]; do
               [ $OURS = 1 ] && kill -USR1 $vmm
               sleep 1; n=$((n + 1))
             done
-            echo "== after"; statistics; total; messages
+            echo "== after"; statistics; total; messages; resources
           fi
           echo "== process"
-          awk '/^Size:/ {s = $2} /^Pss:/ {p = $2; all += p; if (s >= 262144 && p > ram) ram = p} END {print "pssKb", all - ram; print "ramKb", ram}' /proc/$process/smaps
+          awk '/^Size:/ {s = $2} /^Rss:/ {r = $2; resident += r} /^Pss:/ {p = $2; all += p; if (s >= 262144 && p > ram) {ram = p; rss = r}} END {print "pssKb", all - ram; print "rssKb", resident - rss; print "ramKb", ram}' /proc/$process/smaps
           echo "descriptors $(ls /proc/$process/fd | wc -l)"
           echo "threads $(ls /proc/$process/task | wc -l)"
         fi
@@ -61,7 +68,6 @@ internal static class LabScript
         n=0; while [ -e /proc/$vmm ] && [ $n -lt 60 ]; do sleep 0.5; n=$((n + 1)); done
         kill $holder
         echo '!hist:keys=exit_reason' >$exits/trigger; echo '!hist:keys=reason' >$user/trigger
-        echo "== end"; sed -n 's/.*"collections":\([0-9]*\).*/collections \1/p' $F/end 2>/dev/null
         true
         """;
 }

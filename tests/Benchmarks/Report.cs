@@ -43,7 +43,7 @@ internal sealed class Report(List<PeerResult>? results, DirectFigures direct, bo
         var own = ours?.Plain?.OwnExits;
         var bar = kvmtool?.Plain?.OwnExits;
         var user = PerPacket(ours?.Device, "userExits");
-        var collections = ours?.Device?["end", "collections"];
+        var collections = ours?.Device?.Steady("collections");
         using var buffer = new MemoryStream();
         using (var json = new Utf8JsonWriter(buffer))
         {
@@ -84,18 +84,20 @@ internal sealed class Report(List<PeerResult>? results, DirectFigures direct, bo
             if (r.Plain is { Failure: null } plain)
                 text.Append(CultureInfo.InvariantCulture, $"- {r.Name}: {string.Join(", ", plain.Section("reasons").OrderByDescending(p => p.Value).Select(p => $"{Reasons.GetValueOrDefault(p.Key, "code " + p.Key)} {p.Value:#,0}"))}\n");
         }
-        text.Append("\n## With a VF, pinging 20 times a second\n\n| VMM | PSS without guest RAM, KiB | descriptors | threads | device interrupts in the steady time | exits to user space for each | exits for each |\n|---|---|---|---|---|---|---|\n");
+        text.Append("\n## With a VF, pinging 20 times a second\n\n| VMM | PSS without guest RAM, KiB | RSS without it, KiB | descriptors | threads | device interrupts in the steady time | exits to user space for each | exits for each |\n|---|---|---|---|---|---|---|---|\n");
         foreach (var r in results ?? [])
         {
-            Line(text, r, r.Device, m => [m["process", "pssKb"], m["process", "descriptors"], m["process", "threads"], m.Steady("interrupts"), PerPacket(m, "userExits"), PerPacket(m, "exits")]);
+            Line(text, r, r.Device, m => [m["process", "pssKb"], m["process", "rssKb"], m["process", "descriptors"], m["process", "threads"], m.Steady("interrupts"), PerPacket(m, "userExits"), PerPacket(m, "exits")]);
         }
         text.Append(CultureInfo.InvariantCulture, $"""
 
             A device interrupt stands for a packet: at this rate each packet received raises one; igbvf raises one more every two seconds by itself. Exits in this host include those of its own clock.
 
-            Garbage collections of our VM process, from its start through {(whole ? "600" : "60 (the whole takes --long)")} steady seconds with a reader of statistics each second: {Ours?.Device?["end", "collections"]?.ToString(CultureInfo.InvariantCulture) ?? "not known"}.
+            Garbage collections of our VM process, in {(whole ? "600" : "60 (the whole takes --long)")} steady seconds with a reader of statistics each second: {Text(Ours?.Device?.Steady("collections"))}; its threads allocated {Text(Ours?.Device?.Steady("allocatedBytes"))} bytes in them, mostly for the answers.
 
             ## On the machine's own /dev/kvm, with guests of a few instructions
+
+            Each process is started as the agent starts it: in namespaces of its own, and the VMM enters its whole sandbox (docs/vmm-sandbox.md) before the guest's first instruction.
 
 
             """);
@@ -105,7 +107,8 @@ internal sealed class Report(List<PeerResult>? results, DirectFigures direct, bo
             | | |
             |---|---|
             | process start to the guest's first byte at a client | {direct.StartMs:0.0} ms |
-            | the same program, started and ended without a VM | {direct.ProgramMs:0.0} ms (ratio {direct.StartMs / direct.ProgramMs:0.0}) |
+            | the same program, started and ended without a VM (`--version`) | {direct.ProgramMs:0.0} ms (ratio {direct.StartMs / direct.ProgramMs:0.0}) |
+            | /bin/true, started and ended the same way | {direct.TrueMs:0.0} ms (ratio {direct.StartMs / direct.TrueMs:0.0}) |
             | a port write that the VMM answers | {direct.PioNs:#,0} ns |
             | a memory read that the VMM answers | {direct.MmioNs:#,0} ns (ratio {direct.MmioNs / direct.PioNs:0.00}) |
 
@@ -118,9 +121,11 @@ internal sealed class Report(List<PeerResult>? results, DirectFigures direct, bo
     {
         var why = result.Missing ?? m?.Failure;
         text.Append(CultureInfo.InvariantCulture, $"| {result.Name} | ");
-        text.Append(why is not null || m is null ? $"not measured: {why} | | | | |" : string.Join(" | ", figures(m).Select(f => f is null ? "?" : f.Value.ToString(f.Value == Math.Floor(f.Value) ? "#,0" : "#,0.00", CultureInfo.InvariantCulture))));
+        text.Append(why is not null || m is null ? $"not measured: {why} |" : string.Join(" | ", figures(m).Select(f => f is null ? "?" : f.Value.ToString(f.Value == Math.Floor(f.Value) ? "#,0" : "#,0.00", CultureInfo.InvariantCulture))));
         text.Append(" |\n");
     }
+
+    private static string Text(long? number) => number?.ToString("#,0", CultureInfo.InvariantCulture) ?? "not known";
 
     private static double? PerPacket(Measurement? m, string key) => m?.Steady("interrupts") is { } packets and > 0 ? m.Steady(key) / (double)packets : null;
 

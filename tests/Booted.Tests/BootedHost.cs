@@ -3,7 +3,7 @@ using Exitless.Lab;
 namespace Exitless.Booted.Tests;
 
 /// <summary>One emulated host for all tests of the VMM: two SR-IOV NICs with two VFs each, no agent daemon; the agent's program is /opt/exitless/exitless-agent.</summary>
-public sealed class BootedHost : IAsyncLifetime
+public class BootedHost : IAsyncLifetime
 {
     internal const string Agent = "/opt/exitless/exitless-agent";
     internal const string Kernel = "/var/lib/exitless/images/debian.vmlinuz";
@@ -21,19 +21,23 @@ public sealed class BootedHost : IAsyncLifetime
     {
         Directory.CreateDirectory(Share);
         Host = await LabHost.StartAsync(
-            new LabHostOptions
+            Shape(new LabHostOptions
             {
                 Name = "booted",
                 RunRoot = Path.Combine(_folder, "run"),
                 ShareFolder = Share,
                 Nics = 2,
                 Files = [new LabFile(Checkout.Agent, Agent)],
-            },
+            }),
             TestContext.Current.CancellationToken);
     }
 
+    /// <summary>What the host is made of; another kind of host changes it.</summary>
+    protected virtual LabHostOptions Shape(LabHostOptions options) => options;
+
     public async ValueTask DisposeAsync()
     {
+        GC.SuppressFinalize(this);
         if (Host is not null)
             await Host.StopAsync();
         Directory.Delete(_folder, recursive: true);

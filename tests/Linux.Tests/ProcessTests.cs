@@ -27,6 +27,33 @@ public sealed class ProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task A_process_with_namespaces_of_its_own_has_them_all_and_its_starter_stays_where_it_is()
+    {
+        string[] kinds = ["mnt", "net", "ipc", "uts"];
+        string Own(string kind) => File.ResolveLinkTarget($"/proc/self/ns/{kind}", returnFinalTarget: false)!.Name;
+        var before = kinds.Select(Own).ToArray();
+        var output = Path.Combine(_folder, "out");
+        using var child = ProcessSpawn.StartInOwnNamespaces(
+            new SpawnRequest { Path = "/bin/sh", Arguments = ["-c", "cd /proc/$$/ns && readlink mnt net ipc uts; grep ' / / ' /proc/$$/mountinfo | grep -c shared:"], OutputPath = output }, out var refused);
+        await child.WaitForExitAsync(Limit());
+        var lines = await File.ReadAllLinesAsync(output, Limit());
+        Assert.Equal(before, kinds.Select(Own));
+        if (refused is null)
+        {
+            Assert.All(kinds.Index(), kind => Assert.StartsWith(kind.Item + ":[", lines[kind.Index]));
+            Assert.All(kinds.Index(), kind => Assert.NotEqual(before[kind.Index], lines[kind.Index]));
+            // What is mounted on one side does not come or go on the other.
+            Assert.Equal("0", lines[4]);
+        }
+        else
+        {
+            // Where this may not be: in its starter's, and said so.
+            Assert.Equal(before, lines[..4]);
+        }
+        await Assert.ThrowsAsync<LinuxException>(() => Task.FromResult(ProcessSpawn.StartInOwnNamespaces(new SpawnRequest { Path = "/nowhere/agent" }, out _)));
+    }
+
+    [Fact]
     public async Task A_signal_ends_a_process_and_the_exit_code_names_it()
     {
         using var child = ProcessSpawn.Start(new SpawnRequest { Path = "/bin/sleep", Arguments = ["600"] });

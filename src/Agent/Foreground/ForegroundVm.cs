@@ -102,6 +102,8 @@ internal sealed class ForegroundVm : IDisposable
                     return ended.End;
                 if (happening is VmmConsoleOutput output)
                     Write(output.Data.Span);
+                else if (happening is VmmDeviceEvent device)
+                    Say($"device={device.Address} change={device.Change} {device.Text}");
                 else if (happening is VmmRestarted { Restart: var restart })
                     Say($"restart={restart.Count} reason={restart.Reason} {restart.Text}");
             }
@@ -165,27 +167,34 @@ internal sealed class ForegroundVm : IDisposable
     {
         context.Cancel = true;
         if (_options.Json && Volatile.Read(ref _running) is { } running)
-            WriteLine(_statistics!.Read(running.ProcessId, null));
+            _ = TellAsync(running, null);
     }
 
     private async Task TellEndAsync(RunningVm running, VmEnd end)
     {
         if (_options.Json)
-            WriteLine(_statistics!.Read(running.ProcessId, end, await CollectionsAsync(running)));
+            await TellAsync(running, end);
         Say($"end={end.Reason} {end.Text}");
     }
 
-    // Each new connection is told; one that has been made before would not be.
-    private static async Task<int?> CollectionsAsync(RunningVm running)
+    private async Task TellAsync(RunningVm running, VmEnd? end)
     {
+        VmmResources? resources = null;
         try
         {
-            await using var client = await VmmClient.ConnectAsync(running.SocketPath, CancellationToken.None);
-            return client.Hello.Collections;
+            resources = await running.Client.TakeResourcesAsync(CancellationToken.None);
         }
-        catch (Exception e) when (e is IOException or VmmProblemException)
+        catch (Exception e) when (e is IOException or VmmProblemException or ObjectDisposedException)
         {
-            return null;
+            // The process has gone, or is older than the question.
+        }
+        try
+        {
+            WriteLine(_statistics!.Read(running.ProcessId, end, resources));
+        }
+        catch (ObjectDisposedException)
+        {
+            // The VM has ended since.
         }
     }
 

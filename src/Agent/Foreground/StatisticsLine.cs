@@ -14,16 +14,16 @@ internal sealed class StatisticsLine(VmmStatistics descriptors) : IDisposable
     /// <summary>Reads all of them now.</summary>
     /// <param name="processId">The VM's process.</param>
     /// <param name="end">How the guest ended; null while it runs.</param>
-    /// <param name="collections">Garbage collections of the VM's process; null where nobody asked it.</param>
-    public string Read(int processId, VmEnd? end, int? collections = null)
+    /// <param name="resources">What the VM's process holds; null where it does not say.</param>
+    public string Read(int processId, VmEnd? end, VmmResources? resources)
     {
         using var buffer = new MemoryStream();
         using (var json = new Utf8JsonWriter(buffer))
         {
             json.WriteStartObject();
             json.WriteNumber("processId", processId);
-            if (collections is { } count)
-                json.WriteNumber("collections", count);
+            if (resources is not null)
+                Write(json, resources);
             if (end is not null)
             {
                 json.WriteStartObject("end");
@@ -49,6 +49,18 @@ internal sealed class StatisticsLine(VmmStatistics descriptors) : IDisposable
     }
 
     public void Dispose() => descriptors.Dispose();
+
+    private static void Write(Utf8JsonWriter json, VmmResources resources)
+    {
+        json.WriteStartObject("resources");
+        json.WriteNumber("collections", resources.Collections);
+        json.WriteNumber("allocatedBytes", resources.AllocatedBytes);
+        json.WriteNumber("gsis", resources.Gsis);
+        json.WriteNumber("memorySlots", resources.MemorySlots);
+        if (resources.DmaMappingsLeft is { } left)
+            json.WriteNumber("dmaMappingsLeft", left);
+        json.WriteEndObject();
+    }
 
     private static void Write(Utf8JsonWriter json, KvmStatistics statistics)
     {

@@ -1,6 +1,7 @@
 using Exitless.Agent.Storage;
 using Exitless.Linux;
 using Exitless.Linux.Sysfs;
+using Exitless.Vmm;
 using Exitless.Vmm.Control;
 
 namespace Exitless.Agent.Machines;
@@ -12,7 +13,7 @@ internal sealed class VmmLauncher(string program, string runFolder, HostRoot roo
 {
     private static readonly TimeSpan ConnectLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan AdoptLimit = TimeSpan.FromSeconds(4);
-    private static readonly TimeSpan Retry = TimeSpan.FromMilliseconds(25);
+    private static readonly TimeSpan Retry = TimeSpan.FromMilliseconds(5);
 
     public string FolderOf(string vmId) => Path.Combine(runFolder, "vms", vmId);
 
@@ -32,7 +33,7 @@ internal sealed class VmmLauncher(string program, string runFolder, HostRoot roo
         ProcessDescriptor process;
         try
         {
-            process = ProcessSpawn.Start(new SpawnRequest { Path = program, Arguments = ["vmm", "--socket", SocketOf(vmId), .. VmSandbox.Arguments(vmId)], OutputPath = Path.Combine(folder, "vmm.log") });
+            process = Spawn(vmId, Path.Combine(folder, "vmm.log"));
         }
         catch (LinuxException e)
         {
@@ -99,6 +100,18 @@ internal sealed class VmmLauncher(string program, string runFolder, HostRoot roo
         if (Directory.Exists(FolderOf(vmId)))
             File.Delete(SocketOf(vmId));
         VmCgroup.Remove(root, vmId);
+    }
+
+    private ProcessDescriptor Spawn(string vmId, string log)
+    {
+        var arguments = VmSandbox.Arguments(vmId);
+        var request = new SpawnRequest { Path = program, Arguments = ["vmm", "--socket", SocketOf(vmId), .. arguments], OutputPath = log, Environment = VmmProcess.Environment };
+        if (arguments.Length == 0 || !VmmProcess.IsRoot)
+            return ProcessSpawn.Start(request);
+        var process = ProcessSpawn.StartInOwnNamespaces(request, out var refused);
+        if (refused is not null)
+            File.AppendAllText(log, $"The VM's process stays in the host's namespaces: {refused.Message}\n");
+        return process;
     }
 
     private async Task<VmmClient> ConnectAsync(string path, Func<bool> gone, TimeSpan limit, CancellationToken stop)

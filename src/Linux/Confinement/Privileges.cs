@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace Exitless.Linux.Confinement;
 
 /// <summary>How a process gives up what it may do. Nothing here can be taken back.</summary>
-internal static unsafe partial class Privileges
+internal static partial class Privileges
 {
     private const int NewMounts = 0x20000, NewUts = 0x4000000, NewIpc = 0x8000000, NewNet = 0x40000000;
     private const nuint Recursive = 0x4000, Private = 0x40000;
@@ -12,21 +12,11 @@ internal static unsafe partial class Privileges
     /// <summary>True for the superuser.</summary>
     public static bool IsRoot => EffectiveUserNative() == 0;
 
-    /// <summary>Gives the calling thread, and what it starts or becomes, namespaces of its own: mounts, network (without any link), IPC, host name. Needs CAP_SYS_ADMIN.</summary>
+    /// <summary>Gives the calling thread, and what it starts or becomes, namespaces of its own: mounts, network (without any link), IPC, host name. The process's other threads stay where they are. Needs CAP_SYS_ADMIN.</summary>
     public static void LeaveNamespaces()
     {
         Check(UnshareNative(NewMounts | NewUts | NewIpc | NewNet), "unshare");
         Check(MountNative("none", "/", null, Recursive | Private, null), "mount / private");
-    }
-
-    /// <summary>Becomes the same program anew, with other arguments: the only way to have every thread in the calling thread's namespaces.</summary>
-    /// <exception cref="LinuxException">It is still the old program.</exception>
-    public static void Restart(IReadOnlyList<string> arguments)
-    {
-        var list = (byte**)NativeMemory.AllocZeroed((nuint)arguments.Count + 1, (nuint)sizeof(byte*));
-        for (var i = 0; i < arguments.Count; i++)
-            list[i] = (byte*)Marshal.StringToCoTaskMemUTF8(arguments[i]);
-        Check(ExecuteNative("/proc/self/exe", list), "execv");
     }
 
     /// <summary>Makes a folder the root of all the process's threads. Needs CAP_SYS_CHROOT.</summary>
@@ -61,9 +51,6 @@ internal static unsafe partial class Privileges
 
     [LibraryImport("libc", EntryPoint = "mount", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int MountNative(string source, string target, string? type, nuint flags, string? data);
-
-    [LibraryImport("libc", EntryPoint = "execv", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial int ExecuteNative(string path, byte** arguments);
 
     [LibraryImport("libc", EntryPoint = "chroot", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int ChangeRootNative(string path);

@@ -64,6 +64,9 @@ internal sealed class ControlRequests(VmLife vm, ControlConnections connections,
             case FrameKind.TakeVectors:
                 connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId, JsonSerializer.SerializeToUtf8Bytes(vm.Running.TakeVectors(), ControlJson.Default.ListDeviceVectors)));
                 break;
+            case FrameKind.TakeResources:
+                connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId, JsonSerializer.SerializeToUtf8Bytes(vm.Resources, ControlJson.Default.VmmResources)));
+                break;
             case FrameKind.TrySandbox:
                 connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId, JsonSerializer.SerializeToUtf8Bytes(SandboxProbe.Run(), ControlJson.Default.ListSandboxAttempt)));
                 break;

@@ -8,13 +8,14 @@ namespace Exitless.Vmm.Control;
 internal sealed class ControlServer : IDisposable
 {
     private const ulong ListenTag = 1, WakeTag = 2;
-    // Console bytes come one by one; within this time they are sent on together.
+    // Console bytes come one by one. What comes after a silence is sent on at once, what follows within this time together.
     private static readonly TimeSpan Gather = TimeSpan.FromMilliseconds(10);
     // The last answers of a VMM that was told to end; a client that does not take them in this time never will.
     private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(2);
 
     private readonly string _path;
     private readonly TimeProvider _time;
+    private readonly Action? _launched;
     private readonly UnixSocket _listener;
     private readonly Epoll _epoll = new();
     private readonly EventFd _wake = new();
@@ -25,11 +26,17 @@ internal sealed class ControlServer : IDisposable
     private readonly DeviceRequests _devices;
     private readonly List<(ControlConnection Connection, uint Request)> _enders = [];
     private long? _gatherSince;
+    private long _lastPump;
     private long? _leaveBy;
     private bool _endAsked;
 
-    public ControlServer(string path, MachineLauncher launcher, TimeProvider time)
+    /// <param name="path">The control socket's path.</param>
+    /// <param name="launcher">Builds the machine.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="launched">Called by the control thread when the guest runs and whoever launched it knows; null for nothing.</param>
+    public ControlServer(string path, MachineLauncher launcher, TimeProvider time, Action? launched = null)
     {
+        _launched = launched;
         _path = path;
         _time = time;
         var console = new ConsoleRing(_wake.Signal);
@@ -53,11 +60,8 @@ internal sealed class ControlServer : IDisposable
             var count = _epoll.Wait(reports, limit);
             foreach (ref readonly var report in reports[..count])
                 Handle(report);
-            if (_gatherSince is { } begun && Remaining(begun, Gather) == 0)
-            {
-                _gatherSince = null;
-                _feed.PumpAll(_vm.Log, _vm.End);
-            }
+            if (_gatherSince is { } begun && (Remaining(begun, Gather) == 0 || Remaining(_lastPump, Gather) == 0))
+                Pump();
         }
     }
 
@@ -83,6 +87,13 @@ internal sealed class ControlServer : IDisposable
         {
             // The folder went first, or the process sees no folders any more: then the agent removes it.
         }
+    }
+
+    private void Pump()
+    {
+        _gatherSince = null;
+        _lastPump = _time.GetTimestamp();
+        _feed.PumpAll(_vm.Log, _vm.End);
     }
 
     private int Remaining(long since, TimeSpan limit) => (int)Math.Max(0, Math.Ceiling((limit - _time.GetElapsedTime(since)).TotalMilliseconds));
@@ -129,17 +140,21 @@ internal sealed class ControlServer : IDisposable
         if (_vm.TakeLaunched() is { } launch)
         {
             if (launch.Problem is { } problem)
+            {
                 _connections.Refuse(launch.Connection, launch.Request, problem);
+            }
             else
+            {
                 _connections.Send(launch.Connection, new Frame(FrameKind.Reply, launch.Request));
+                _launched?.Invoke();
+            }
         }
         while (_vm.TakeDeviceEvent() is { } happened)
             _feed.Add(happened);
         _feed.LastRestart = _vm.LastRestart;
         if (_vm.TakeEnded())
         {
-            _gatherSince = null;
-            _feed.PumpAll(_vm.Log, _vm.End);
+            Pump();
             _vm.CloseLog();
         }
         // Behind the end, which releases every device, so that whoever waits for one hears of it.

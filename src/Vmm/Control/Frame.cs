@@ -20,6 +20,7 @@ internal enum FrameKind : ushort
     SwitchInterrupts = 22,
     Pause = 9,
     Resume = 10,
+    TakeResources = 11,
     TrySandbox = 30,
     Reply = 64,
     Problem = 65,

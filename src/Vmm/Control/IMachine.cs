@@ -33,6 +33,9 @@ internal interface IMachine : IDisposable
 
     List<DeviceVectors> TakeVectors();
 
+    /// <summary>Adds the machine's part to what the process holds.</summary>
+    VmmResources TakeResources(VmmResources process);
+
     /// <summary>The assigned devices; null for a machine that can have none.</summary>
     IMachineDevices? Devices => null;
 }

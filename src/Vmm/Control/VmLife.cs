@@ -44,6 +44,16 @@ internal sealed class VmLife(ConsoleRing console, MachineLauncher launcher, Time
     public IMachine Running => _machine ?? throw new VmmProblemException(
         "vm-not-running", "The VM does not run.", End is null ? "It has not been launched." : $"It ended: {End.Text}", "Start the VM.");
 
+    /// <summary>What the process holds now.</summary>
+    public VmmResources Resources
+    {
+        get
+        {
+            var process = new VmmResources(GC.CollectionCount(0), GC.GetTotalAllocatedBytes());
+            return _machine?.TakeResources(process) ?? process;
+        }
+    }
+
     /// <summary>Begins the launch; <see cref="TakeLaunched"/> tells how it went.</summary>
     /// <exception cref="VmmProblemException">vm-already-launched, vmm-protocol.</exception>
     public void Launch(ControlConnection connection, Frame frame)

@@ -108,6 +108,10 @@ public sealed class VmmClient : IAsyncDisposable
     public Task SwitchInterruptsAsync(string? address, int? vector, bool injected, CancellationToken cancellationToken) =>
         AskAsync(FrameKind.SwitchInterrupts, JsonSerializer.SerializeToUtf8Bytes(new SwitchRequest(address, vector, injected), ControlJson.Default.SwitchRequest), [], cancellationToken);
 
+    /// <summary>What the process holds of things that can run out or leak.</summary>
+    public async Task<VmmResources> TakeResourcesAsync(CancellationToken cancellationToken) =>
+        JsonSerializer.Deserialize((await AskAsync(FrameKind.TakeResources, default, [], cancellationToken)).Payload.Span, ControlJson.Default.VmmResources)!;
+
     /// <summary>
     /// Plugs devices into the running guest. On return they are on its bus, and it has been told. Each call has a connection of its own, since it takes the time of a
     /// reset, and for a VM's first device the time of pinning all its memory.

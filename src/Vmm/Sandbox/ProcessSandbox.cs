@@ -10,6 +10,7 @@ namespace Exitless.Vmm.Sandbox;
 internal sealed class ProcessSandbox(uint user, string emptyFolder)
 {
     private bool _entered;
+    private ProgramPages? _pages;
 
     /// <summary>Enters it; a second call does nothing. The machine must have been built: from now on nothing can be opened.</summary>
     /// <exception cref="VmmProblemException">sandbox-failed.</exception>
@@ -19,6 +20,7 @@ internal sealed class ProcessSandbox(uint user, string emptyFolder)
             return;
         try
         {
+            _pages ??= ProgramPages.Open();
             if (user != 0)
             {
                 RaiseLockedMemory();
@@ -35,6 +37,24 @@ internal sealed class ProcessSandbox(uint user, string emptyFolder)
         {
             throw new VmmProblemException("sandbox-failed", "The VM's process could not give up its privileges.", $"{e.Message}.",
                 "Use a kernel with seccomp filters (CONFIG_SECCOMP_FILTER), and run the agent as root, or wholly without privileges.", innerException: e);
+        }
+    }
+
+    /// <summary>Gives back the memory that building the machine took and running it does not: garbage, and pages of the program that only its start needed.</summary>
+    public void Settle()
+    {
+        if (_pages is not { } pages)
+            return;
+        _pages = null;
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        try
+        {
+            using (pages)
+                pages.Drop();
+        }
+        catch (LinuxException e)
+        {
+            VmmLog.Write($"Pages of the VM's start stay: {e.Message}.");
         }
     }
 

@@ -78,6 +78,9 @@ internal sealed class DeviceSet(IDmaSpace space, DeviceAssembly assembly, PciBus
         }
     }
 
+    /// <summary>How many mappings the IOMMU would still take; null without a device, or where the kernel does not tell.</summary>
+    public long? MappingsLeft => space.MappingsLeft;
+
     public List<DeviceVectors> TakeVectors() => [.. Slots.SelectMany(s => s.Devices).Select(d => d.Function.TakeVectors())];
 
     public void Dispose()

@@ -320,6 +320,8 @@ public sealed class ControlSocketTests : IAsyncLifetime
 
         public List<DeviceVectors> TakeVectors() => [new DeviceVectors("0000:01:10.0", 3, [new VectorInfo(1, 25, true, false)])];
 
+        public VmmResources TakeResources(VmmResources process) => process with { Gsis = 27, MemorySlots = 3, DmaMappingsLeft = 65_530 };
+
         public void Dispose()
         {
             Disposed = true;
