@@ -7,10 +7,7 @@ internal static class LabScript
         pf=$(readlink -f /sys/class/net/eth1/device)
         echo 0 >$pf/sriov_drivers_autoprobe
         echo 2 >$pf/sriov_numvfs
-        vf=$(basename $(readlink -f $pf/virtfn0))
-        echo vfio-pci >/sys/bus/pci/devices/$vf/driver_override
-        echo $vf >/sys/bus/pci/drivers_probe
-        echo $vf
+        basename $(readlink -f $pf/virtfn0)
         """;
 
     /// <summary>Expects F, STEADY, OURS, VF and a function <c>start</c>. Counts of exits by reason and of user-space exits come from histogram triggers (Documentation/trace/histogram.rst).</summary>
@@ -26,6 +23,11 @@ internal static class LabScript
           for name in collections allocatedBytes; do sed -n "s/.*\"$name\":\([0-9]*\).*/$name \1/p" $F/told; done
         }
         total() { awk '/Hits:/ {print "userExits", $2}' $user/hist; }
+        # Our agent binds the VF by itself; for the others it is bound here.
+        if [ $OURS = 0 ]; then
+          echo vfio-pci >/sys/bus/pci/devices/$VF/driver_override
+          echo $VF >/sys/bus/pci/drivers_probe
+        fi
         mkfifo $F/in $F/out
         sleep 100000 >$F/in &
         holder=$!
@@ -67,6 +69,10 @@ internal static class LabScript
         if [ $OURS = 1 ] && [ -e /proc/$vmm ]; then kill -TERM $vmm; kill -TERM $vmm; else kill -9 $vmm 2>/dev/null; fi
         n=0; while [ -e /proc/$vmm ] && [ $n -lt 60 ]; do sleep 0.5; n=$((n + 1)); done
         kill $holder
+        if [ $OURS = 0 ]; then
+          echo $VF >/sys/bus/pci/drivers/vfio-pci/unbind
+          echo >/sys/bus/pci/devices/$VF/driver_override
+        fi
         echo '!hist:keys=exit_reason' >$exits/trigger; echo '!hist:keys=reason' >$user/trigger
         true
         """;

@@ -12,6 +12,7 @@ internal sealed class Report(List<PeerResult>? results, DirectFigures direct, bo
     // Exit codes of SVM (AMD64 Architecture Programmer's Manual, volume 2, appendix C): the lab's CPU is an AMD.
     private static readonly Dictionary<string, string> Reasons = new(StringComparer.Ordinal)
     {
+        ["0"] = "read CR0",
         ["16"] = "write CR0",
         ["20"] = "write CR4",
         ["19"] = "write CR3",
@@ -28,6 +29,9 @@ internal sealed class Report(List<PeerResult>? results, DirectFigures direct, bo
         ["124"] = "MSR",
         ["141"] = "XSETBV",
         ["129"] = "VMMCALL",
+        ["55"] = "write DR7",
+        ["101"] = "selective write CR0",
+        ["115"] = "RSM",
         ["119"] = "PAUSE",
         ["137"] = "WBINVD",
         ["1024"] = "nested page fault",
@@ -101,21 +105,24 @@ internal sealed class Report(List<PeerResult>? results, DirectFigures direct, bo
 
 
             """);
-        text.Append(direct.Why is { } why
-            ? $"Not measured: {why}\n"
-            : string.Create(CultureInfo.InvariantCulture, $"""
-            | | |
-            |---|---|
-            | process start to the guest's first byte at a client | {direct.StartMs:0.0} ms |
-            | the same program, started and ended without a VM (`--version`) | {direct.ProgramMs:0.0} ms (ratio {direct.StartMs / direct.ProgramMs:0.0}) |
-            | /bin/true, started and ended the same way | {direct.TrueMs:0.0} ms (ratio {direct.StartMs / direct.TrueMs:0.0}) |
-            | a port write that the VMM answers | {direct.PioNs:#,0} ns |
-            | a memory read that the VMM answers | {direct.MmioNs:#,0} ns (ratio {direct.MmioNs / direct.PioNs:0.00}) |
-
-            """));
+        text.Append(Direct());
         text.Append(CultureInfo.InvariantCulture, $"\n## Bars\n\n    {Json()}\n");
         return text.ToString();
     }
+
+    /// <summary>What this machine gave, as a table.</summary>
+    public string Direct() => direct.Why is { } why
+        ? $"Not measured: {why}\n"
+        : string.Create(CultureInfo.InvariantCulture, $"""
+        | | |
+        |---|---|
+        | process start to the guest's first byte at a client | {direct.StartMs:0.0} ms |
+        | the same program, started and ended without a VM (`--version`) | {direct.ProgramMs:0.0} ms (ratio {direct.StartMs / direct.ProgramMs:0.0}) |
+        | /bin/true, started and ended the same way | {direct.TrueMs:0.0} ms (ratio {direct.StartMs / direct.TrueMs:0.0}) |
+        | a port write that the VMM answers | {direct.PioNs:#,0} ns |
+        | a memory read that the VMM answers | {direct.MmioNs:#,0} ns (ratio {direct.MmioNs / direct.PioNs:0.00}) |
+
+        """);
 
     private static void Line(StringBuilder text, PeerResult result, Measurement? m, Func<Measurement, IReadOnlyList<double?>> figures)
     {

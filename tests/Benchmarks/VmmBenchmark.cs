@@ -42,6 +42,8 @@ internal static class VmmBenchmark
             await File.WriteAllTextAsync(output, report.Markdown());
             Console.WriteLine($"wrote {output}");
         }
+        if (directOnly)
+            Console.WriteLine(report.Direct());
         Console.WriteLine(report.Json());
         return 0;
     }

@@ -54,6 +54,36 @@ public sealed class ProcessTests : IDisposable
     }
 
     [Fact]
+    public async Task Variables_of_a_request_come_before_those_of_the_starter()
+    {
+        var output = Path.Combine(_folder, "out");
+        using var child = ProcessSpawn.Start(new SpawnRequest
+        {
+            Path = "/bin/sh",
+            Arguments = ["-c", "echo $PATH; echo $OTHER; env | grep -c ^PATH="],
+            Environment = new Dictionary<string, string> { ["PATH"] = "/usr/bin:/bin", ["OTHER"] = "one" },
+            OutputPath = output,
+        });
+        Assert.Equal(0, await child.WaitForExitAsync(Limit()));
+        Assert.Equal(["/usr/bin:/bin", "one", "1"], await File.ReadAllLinesAsync(output, Limit()));
+    }
+
+    [Fact]
+    public void Pages_of_the_programs_files_go_and_what_was_written_stays()
+    {
+        static long Resident() => long.Parse(File.ReadLines("/proc/self/status").First(l => l.StartsWith("RssFile:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2]);
+        var written = Enumerable.Range(0, 100_000).ToArray();
+        using var pages = ProgramPages.Open();
+        var before = Resident();
+        pages.Drop();
+        Assert.InRange(Resident(), 0, before - 1);
+        Assert.Equal(Enumerable.Range(0, 100_000), written);
+        // Code that had run, and code that had not, comes back.
+        Assert.Throws<LinuxException>(() => Files.Open("/nowhere", OpenMode.Read));
+        Assert.Equal("3.14", Math.PI.ToString("0.00", System.Globalization.CultureInfo.InvariantCulture));
+    }
+
+    [Fact]
     public async Task A_signal_ends_a_process_and_the_exit_code_names_it()
     {
         using var child = ProcessSpawn.Start(new SpawnRequest { Path = "/bin/sleep", Arguments = ["600"] });

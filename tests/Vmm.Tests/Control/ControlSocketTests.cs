@@ -99,6 +99,20 @@ public sealed class ControlSocketTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task What_the_process_holds_is_told_with_a_machine_and_without()
+    {
+        await using var client = await VmmClient.ConnectAsync(SocketPath, Cancel);
+        Assert.Equal((0, 0, null), await client.TakeResourcesAsync(Cancel) is var none ? (none.Gsis, none.MemorySlots, none.DmaMappingsLeft) : default);
+        using (var descriptors = Descriptors())
+            await client.LaunchAsync(Config(), descriptors, Cancel);
+        var held = await client.TakeResourcesAsync(Cancel);
+        Assert.Equal((27, 3, 65_530L), (held.Gsis, held.MemorySlots, held.DmaMappingsLeft));
+        Assert.InRange(held.AllocatedBytes, 1, long.MaxValue);
+        GC.Collect();
+        Assert.InRange((await client.TakeResourcesAsync(Cancel)).Collections, held.Collections + 1, int.MaxValue);
+    }
+
+    [Fact]
     public async Task Pause_resume_and_new_starts_are_passed_on()
     {
         await using var client = await LaunchedAsync();
