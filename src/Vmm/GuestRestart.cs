@@ -1,4 +1,5 @@
 using Exitless.Vmm.Devices;
+using Exitless.Vmm.Interrupts;
 using Exitless.Vmm.Kvm;
 using Exitless.Vmm.Pci;
 
@@ -11,6 +12,7 @@ namespace Exitless.Vmm;
 internal sealed class GuestRestart
 {
     private const int Chips = 3;
+    private readonly IoApic? _ioApic;
     private readonly KvmVm _vm;
     private readonly PciBus _bus;
     private readonly SerialPort _serial;
@@ -24,11 +26,12 @@ internal sealed class GuestRestart
     /// <param name="vcpus">Its vCPUs, ready to be run.</param>
     /// <param name="bus">Its PCI devices.</param>
     /// <param name="serial">Its serial port.</param>
+    /// <param name="ioApic">The IOAPIC of a split irqchip; null: KVM has all of it.</param>
     /// <param name="load">Loads kernel, initrd and tables again.</param>
-    public GuestRestart(KvmSystem kvm, KvmVm vm, IReadOnlyList<KvmVcpu> vcpus, PciBus bus, SerialPort serial, Action load)
+    public GuestRestart(KvmSystem kvm, KvmVm vm, IReadOnlyList<KvmVcpu> vcpus, PciBus bus, SerialPort serial, IoApic? ioApic, Action load)
     {
-        (_vm, _bus, _serial, _load) = (vm, bus, serial, load);
-        _chips = [.. Enumerable.Range(0, Chips).Select(vm.GetIrqchip)];
+        (_vm, _bus, _serial, _ioApic, _load) = (vm, bus, serial, ioApic, load);
+        _chips = ioApic is null ? [.. Enumerable.Range(0, Chips).Select(vm.GetIrqchip)] : [];
         _vcpus = [.. vcpus.Select(v => (v, new VcpuState(kvm, v)))];
     }
 
@@ -40,6 +43,7 @@ internal sealed class GuestRestart
         _serial.Reset();
         foreach (var chip in _chips)
             _vm.SetIrqchip(chip);
+        _ioApic?.Reset();
         _load();
         foreach (var (vcpu, state) in _vcpus)
             state.PutBack(vcpu);

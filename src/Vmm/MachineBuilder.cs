@@ -70,7 +70,7 @@ internal static class MachineBuilder
         var vm = owned.Push(kvm.CreateVm());
         vm.SetIdentityMapAddress(MemoryMap.IdentityMap);
         vm.SetTssAddress(MemoryMap.Tss);
-        vm.CreateIrqchip();
+        MakeIrqchip(kvm, vm, config.SplitIrqchip);
         if (kvm.CheckExtension(KvmCapabilities.X2ApicApi) > 0)
             vm.UseX2ApicIds();
         if (config.Interrupts.OwnCpus)
@@ -79,10 +79,11 @@ internal static class MachineBuilder
         var memory = owned.Push(new GuestMemory((ulong)config.MemoryBytes, config.Memory, nodes));
         var slots = new MemorySlotNumbers(memory.AddTo(vm));
 
-        var routes = new GsiRoutes(vm, virtio.VectorCount);
+        var routes = new GsiRoutes(vm, virtio.VectorCount, splitIrqchip: config.SplitIrqchip);
+        var ioApic = config.SplitIrqchip ? new IoApic(routes) : null;
         var bus = new PciBus();
         var space = new GroupSpace(VfioCalls.Kernel, new KvmVfioFiles(vm), memory.Ranges);
-        var devices = owned.Push(new MachineDevices(space, (vm, vm, vm), slots, routes, bus, Interrupt(vm, PciHotplug.Gsi), happened, TimeProvider.System, !config.NoPeerToPeer, config.Interrupts.Injected));
+        var devices = owned.Push(new MachineDevices(space, (vm, vm, config.SplitIrqchip ? null : vm), slots, routes, bus, Interrupt(vm, PciHotplug.Gsi), happened, TimeProvider.System, !config.NoPeerToPeer, config.Interrupts.Injected));
         var mmio64 = devices.Launch(config, descriptors.OfDevices(config), addressEnd);
         virtio.Attach(bus, vm, routes, memory, owned);
 
@@ -101,12 +102,12 @@ internal static class MachineBuilder
             Owned = owned,
             End = end,
             Ports = Ports(serial, bus, devices.Hotplug, end),
-            Mmio = new MmioBus(bus),
+            Mmio = new MmioBus(bus, ioApic),
             Serial = serial,
             VirtioConsole = virtio.Console,
             PowerButton = powerButton,
             Vcpus = vcpus,
-            Restart = restarts ? new GuestRestart(kvm, vm, vcpus, bus, serial, Load) : null,
+            Restart = restarts ? new GuestRestart(kvm, vm, vcpus, bus, serial, ioApic, Load) : null,
             VcpuCpus = config.VcpuCpus,
             Topology = topology,
             VmStatistics = owned.Push(vm.OpenStatistics()),
@@ -115,6 +116,21 @@ internal static class MachineBuilder
             Routes = routes,
             Slots = slots,
         };
+    }
+
+    private static void MakeIrqchip(KvmSystem kvm, KvmVm vm, bool split)
+    {
+        if (!split)
+        {
+            vm.CreateIrqchip();
+            return;
+        }
+        if (kvm.CheckExtension(KvmCapabilities.SplitIrqchip) <= 0)
+        {
+            throw new VmmProblemException("split-irqchip-unsupported", "This host's KVM has no split irqchip.", "It lacks KVM_CAP_SPLIT_IRQCHIP.",
+                "Use the full irqchip, which is the default.", "splitIrqchip");
+        }
+        vm.SplitIrqchip(GsiRoutes.IoApicPins);
     }
 
     private static List<KvmVcpu> Vcpus(KvmVm vm, CpuTopology topology, KvmSystem kvm, KvmCpuidEntry[] cpuid, GuestKernel kernel, DisposeStack owned)

@@ -38,7 +38,8 @@ public sealed class HotplugTests(BootedHost host)
 
             TestContext.Current.TestOutputHelper?.WriteLine($"{cycles} times: before {before}, after {after}; {ping}");
             Assert.Equal(before with { PrivateKb = 0 }, after with { PrivateKb = 0 });
-            Assert.InRange(after.PrivateKb, 0, before.PrivateKb + 2048);
+            // Garbage may pile up to 2 MiB before it is collected (VmmProcess.Environment).
+            Assert.InRange(after.PrivateKb, 0, before.PrivateKb + 4096);
             Assert.Contains(" lost=0 ", ping + " ", StringComparison.Ordinal);
             Assert.Contains(" outstanding=0 ", ping + " ", StringComparison.Ordinal);
             Assert.DoesNotContain("change=Forced", await vm.MessagesAsync(), StringComparison.Ordinal);

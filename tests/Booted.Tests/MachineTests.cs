@@ -94,6 +94,27 @@ public sealed class MachineTests(BootedHost host)
     }
 
     [Fact]
+    public async Task With_a_split_irqchip_a_guest_has_its_serial_port_its_VF_and_its_power_button()
+    {
+        Nightly();
+        var vf = (await host.VfsAsync(2))[0];
+        await using var vm = await host.BootAsync(new JsonObject
+        {
+            ["memoryMib"] = 256,
+            ["splitIrqchip"] = true,
+            ["commandLine"] = "console=ttyS0 quiet exitless.ip=10.0.4.20/24 exitless.gateway=10.0.4.2 exitless.ping=10.0.4.2 exitless.rate=10 exitless.interval=0",
+            ["devices"] = new JsonArray(new JsonObject { ["address"] = vf }),
+        });
+        await vm.WaitUntilReadyAsync();
+        await vm.OrderAsync("until report ping | grep -q 'received=[1-9]'; do sleep 1; done; echo flows=$((40+2))", "flows=42");
+        await vm.OrderAsync("grep -c 'IO-APIC.*ttyS0' /proc/interrupts | sed s/^/serial=/", "serial=1");
+        await vm.OrderAsync("until [ -s /run/acpid.pid ]; do sleep 1; done; echo acpid=$((40+2))", "acpid=42");
+        await vm.SignalAsync("TERM");
+        var (code, last) = await vm.WaitForEndAsync();
+        Assert.Equal((0, "PowerOff"), (code, last.GetProperty("end").GetProperty("reason").GetString()));
+    }
+
+    [Fact]
     public async Task An_elf_kernel_boots_by_its_pvh_entry()
     {
         Nightly();

@@ -82,6 +82,16 @@ public sealed class TinyGuestTests : IAsyncLifetime
         await _server.WaitAsync(Limit, TimeProvider.System, Cancel);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task The_serial_ports_interrupt_reaches_the_local_apic_through_either_kind_of_ioapic(bool split)
+    {
+        var (output, end) = await RunAsync([.. TinyKernel.WaitForSerialInterrupt, .. TinyKernel.PrintDword(0xfee00220), .. TinyKernel.PowerOff], TinyKernel.Config() with { SplitIrqchip = split });
+        Assert.Equal("01-00-00-00", BitConverter.ToString(Encoding.Latin1.GetBytes(output)));
+        Assert.Equal(VmEndReason.PowerOff, end.Reason);
+    }
+
     [Fact]
     public async Task More_vcpus_than_kvm_gives_are_refused_with_its_limit()
     {

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Runtime.InteropServices;
 using Exitless.Agent.Storage;
 using Exitless.Vmm;

@@ -60,6 +60,7 @@ internal static class KvmCapabilities
     public const int Irqfd = 32;
     public const int MaxVcpus = 66;
     public const int TscDeadlineTimer = 72;
+    public const int SplitIrqchip = 121;
     public const int MaxVcpuId = 128;
     public const int X2ApicApi = 129;
     public const int ImmediateExit = 136;

@@ -53,6 +53,12 @@ public sealed record VmConfig
     public bool NoPeerToPeer { get; init; }
 
     /// <summary>
+    /// True: KVM has the local APICs alone, and the IOAPIC is this process's: less of the kernel for a guest to reach, but no INTx of assigned devices, since KVM then cannot tell when the guest
+    /// ends a level-triggered interrupt. False: the whole irqchip is KVM's, without a PIT.
+    /// </summary>
+    public bool SplitIrqchip { get; init; }
+
+    /// <summary>
     /// The id of the disk whose own boot loader's default entry is booted: kernel, initrd and command line are read out of it, and <see cref="CommandLine"/> is
     /// put behind the loader's. Empty: the kernel comes as a descriptor.
     /// </summary>

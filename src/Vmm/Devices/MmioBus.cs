@@ -1,14 +1,17 @@
 using System.Buffers.Binary;
+using Exitless.Vmm.Interrupts;
 using Exitless.Vmm.Memory;
 using Exitless.Vmm.Pci;
 
 namespace Exitless.Vmm.Devices;
 
 /// <summary>
-/// Memory accesses that no memslot takes: configuration space, and the trapped parts of BARs. Where nobody answers, reads give all ones
+/// Memory accesses that no memslot takes: configuration space, the IOAPIC where KVM does not have it, and the trapped parts of BARs. Where nobody answers, reads give all ones
 /// and writes are lost. Allocates nothing.
 /// </summary>
-internal sealed class MmioBus(PciBus pci)
+/// <param name="pci">The guest's bus.</param>
+/// <param name="ioApic">The IOAPIC of a split irqchip; null: KVM has it.</param>
+internal sealed class MmioBus(PciBus pci, IoApic? ioApic = null)
 {
     public void Access(ulong address, bool isWrite, Span<byte> data)
     {
@@ -27,6 +30,8 @@ internal sealed class MmioBus(PciBus pci)
     private ulong Read(ulong address, int size)
     {
         var ecam = address - MemoryMap.Ecam;
+        if (ecam >= MemoryMap.EcamSize && ioApic is not null && address - MemoryMap.IoApic < IoApic.Size)
+            return ioApic.Read(address - MemoryMap.IoApic, size);
         if (ecam >= MemoryMap.EcamSize)
             return pci.TryReadMemory(address, size, out var value) ? value : ulong.MaxValue;
         if (size < 8)
@@ -37,6 +42,11 @@ internal sealed class MmioBus(PciBus pci)
     private void Write(ulong address, int size, ulong value)
     {
         var ecam = address - MemoryMap.Ecam;
+        if (ecam >= MemoryMap.EcamSize && ioApic is not null && address - MemoryMap.IoApic < IoApic.Size)
+        {
+            ioApic.Write(address - MemoryMap.IoApic, size, (uint)value);
+            return;
+        }
         if (ecam >= MemoryMap.EcamSize)
         {
             pci.WriteMemory(address, size, value);

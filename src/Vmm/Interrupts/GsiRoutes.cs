@@ -20,6 +20,7 @@ internal sealed class GsiRoutes
 
     private readonly IGsiTable _vm;
     private readonly int _most;
+    private readonly int _fixed;
     private readonly Lock _gate = new();
     private readonly ulong[] _taken = new ulong[Most / 64];
     private byte[] _table;
@@ -29,12 +30,14 @@ internal sealed class GsiRoutes
     /// <param name="vm">The VM.</param>
     /// <param name="messages">How many messages there is room for without another allocation.</param>
     /// <param name="most">How many routes KVM takes, the pins' among them.</param>
-    public GsiRoutes(IGsiTable vm, int messages = 0, int most = Most)
+    /// <param name="splitIrqchip">True: the IOAPIC is not KVM's. The pins' GSIs then have no routes but the messages that <see cref="IoApic"/> gives them.</param>
+    public GsiRoutes(IGsiTable vm, int messages = 0, int most = Most, bool splitIrqchip = false)
     {
         _vm = vm;
+        _fixed = splitIrqchip ? 0 : IoApicPins;
         _most = Math.Min(most, Most);
         _table = Table(Math.Min(IoApicPins + messages, _most));
-        for (uint pin = 0; pin < IoApicPins; pin++)
+        for (uint pin = 0; pin < _fixed; pin++)
             Entries[_count++] = new KvmRoutingEntry { Gsi = pin, Type = KvmRoutingEntry.Irqchip, AddressLow = KvmRoutingEntry.IoApic, AddressHigh = pin };
         _taken[0] = (1UL << IoApicPins) - 1;
         if (!Commit())
@@ -111,7 +114,7 @@ internal sealed class GsiRoutes
             var index = IndexOf((uint)gsi);
             if (index == _count)
             {
-                if (gsi < IoApicPins || !MakeRoom())
+                if (gsi < _fixed || !MakeRoom())
                     return false;
                 _count++;
             }
@@ -131,6 +134,20 @@ internal sealed class GsiRoutes
         }
     }
 
+    /// <summary>Takes the route of a GSI away; what is signalled on it is lost from now on. Allocates nothing.</summary>
+    public void Unroute(int gsi)
+    {
+        lock (_gate)
+        {
+            var index = IndexOf((uint)gsi);
+            if (index == _count)
+                return;
+            Entries[index] = Entries[--_count];
+            Entries[_count] = default;
+            Commit();
+        }
+    }
+
     /// <summary>The address of a GSI's message; null if it has none.</summary>
     public ulong? Address(int gsi)
     {
@@ -144,7 +161,7 @@ internal sealed class GsiRoutes
     /// <returns>The place after the last entry if the GSI has none.</returns>
     private int IndexOf(uint gsi)
     {
-        for (var i = IoApicPins; i < _count; i++)
+        for (var i = _fixed; i < _count; i++)
         {
             if (Entries[i].Gsi == gsi)
                 return i;

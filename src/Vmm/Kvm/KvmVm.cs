@@ -18,6 +18,13 @@ internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds,
     /// <summary>PIC, IOAPIC and local APICs in the kernel; no PIT, whose re-injection keeps AVIC off.</summary>
     public void CreateIrqchip() => Ioctl.Call(handle, KvmRequests.CreateIrqchip, "KVM_CREATE_IRQCHIP");
 
+    /// <summary>Local APICs in the kernel alone; the first GSIs are the pins of an IOAPIC elsewhere (KVM_CAP_SPLIT_IRQCHIP).</summary>
+    public void SplitIrqchip(int pins)
+    {
+        var request = new KvmEnableCapability { Capability = KvmCapabilities.SplitIrqchip, Argument0 = (ulong)pins };
+        Ioctl.Call(handle, KvmRequests.EnableCapability, "KVM_ENABLE_CAP SPLIT_IRQCHIP", ref request);
+    }
+
     /// <summary>The state of one of the irqchip's parts: 0 and 1 the PICs, 2 the IOAPIC.</summary>
     public byte[] GetIrqchip(int chip)
     {
