@@ -13,6 +13,8 @@ public static class Errno
     public const int Interrupted = 4;
     /// <summary>Input or output error; KVM's answer to a process that did not create the VM.</summary>
     public const int InputOutput = 5;
+    /// <summary>No such device or address: what is opened is a socket, say.</summary>
+    public const int NoSuchAddress = 6;
     /// <summary>No child process to wait for.</summary>
     public const int NoChild = 10;
     /// <summary>Nothing to read or no room to write now.</summary>

@@ -10,14 +10,16 @@ namespace Exitless.Agent.Foreground;
 
 /// <summary>
 /// A VM as a file describes it: the members of <see cref="VmConfig"/>, most of which have defaults here, and beside them <c>kernel</c> and <c>initrd</c> (paths),
-/// <c>memoryMib</c> and, in each of <c>devices</c>, <c>mac</c>; in each of <c>disks</c>, <c>file</c> (a path; its backing files are found by its header).
+/// <c>memoryMib</c> and, in each of <c>devices</c>, <c>mac</c>; in each of <c>disks</c>, <c>file</c> (a path; its backing files are found by its header); in each of <c>networks</c>, <c>tap</c> (the name of an interface); in <c>vsock</c>, <c>socket</c> (a path).
 /// </summary>
 /// <param name="Config">What is launched; the devices' groups are filled in later.</param>
 /// <param name="Wanted">The same in the words of the preflight.</param>
 /// <param name="KernelPath">The kernel's file; empty: it is read out of the boot disk.</param>
 /// <param name="InitrdPath">The initrd's file; null: none.</param>
 /// <param name="Disks">The disks' files.</param>
-internal sealed record BootSpec(VmConfig Config, WantedVm Wanted, string KernelPath, string? InitrdPath, IReadOnlyList<PlannedDisk> Disks)
+/// <param name="Taps">The network links' interfaces.</param>
+/// <param name="Vsock">The vsock's socket; null: none.</param>
+internal sealed record BootSpec(VmConfig Config, WantedVm Wanted, string KernelPath, string? InitrdPath, IReadOnlyList<PlannedDisk> Disks, IReadOnlyList<PlannedTap> Taps, PlannedVsock? Vsock)
 {
     private const string Kernel = "kernel", Initrd = "initrd", MemoryMib = "memoryMib", Devices = "devices";
     private static readonly string[] Own = [Kernel, Initrd, MemoryMib];
@@ -51,9 +53,11 @@ internal sealed record BootSpec(VmConfig Config, WantedVm Wanted, string KernelP
             var initrd = FileOf(json, Initrd);
             var macs = TakeMacs(json);
             var disks = TakeDisks(json);
+            var taps = TakeTaps(json);
+            var vsock = TakeVsock(json);
             Complete(json, name, initrd is not null, time);
             var config = VmConfigJson.Read(json);
-            return new BootSpec(config, WantedOf(config, macs), kernel, initrd, disks);
+            return new BootSpec(config, WantedOf(config, macs), kernel, initrd, disks, taps, vsock);
         }
         catch (VmmProblemException e)
         {
@@ -101,6 +105,30 @@ internal sealed record BootSpec(VmConfig Config, WantedVm Wanted, string KernelP
             disks.Add(new PlannedDisk(file, members["isReadOnly"]?.GetValue<bool>() ?? false, [.. backing.Select(b => b.Path)]));
         }
         return disks;
+    }
+
+    private static List<PlannedTap> TakeTaps(JsonObject json)
+    {
+        var taps = new List<PlannedTap>();
+        foreach (var (network, i) in (json["networks"]?.AsArray() ?? []).Select((n, i) => (n, i)))
+        {
+            var members = network?.AsObject() ?? throw Invalid("A network link is null.", "networks");
+            var tap = new PlannedTap(members["tap"]?.GetValue<string>() ?? "", $"networks[{i}].tap");
+            tap.Check(taps);
+            taps.Add(tap);
+            members.Remove("tap");
+        }
+        return taps;
+    }
+
+    private static PlannedVsock? TakeVsock(JsonObject json)
+    {
+        if (json["vsock"]?.AsObject() is not { } members)
+            return null;
+        if (members["socket"]?.GetValue<string>() is not { Length: > 0 } path)
+            throw Invalid("The vsock names no socket.", "vsock.socket");
+        members.Remove("socket");
+        return new PlannedVsock(Path.GetFullPath(path));
     }
 
     private static void Complete(JsonObject json, string name, bool hasInitrd, TimeProvider time)

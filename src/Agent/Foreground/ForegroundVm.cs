@@ -17,6 +17,7 @@ internal sealed class ForegroundVm : IDisposable
     private readonly BootSpec _spec;
     private readonly BootOptions _options;
     private readonly TimeProvider _time;
+    private readonly HostRoot _root = HostRoot.Machine;
     private readonly VmmLauncher _launcher;
     private readonly DevicePreparer _devices;
     private readonly VmStarter _starter;
@@ -32,7 +33,7 @@ internal sealed class ForegroundVm : IDisposable
     public ForegroundVm(BootSpec spec, BootOptions options, TimeProvider time)
     {
         (_spec, _options, _time) = (spec, options, time);
-        var (root, netlink, claims) = (HostRoot.Machine, new KernelRtnetlink(), new DeviceClaims());
+        var (root, netlink, claims) = (_root, new KernelRtnetlink(), new DeviceClaims());
         var macs = new VfMacReader(root, netlink);
         _launcher = new VmmLauncher(Environment.ProcessPath!, options.RunFolder, root, time, options.Socket);
         _devices = new DevicePreparer(new VfMac(root, netlink), new VfioBinding(root), new EventLog(new AsyncSignal(), time), () => { });
@@ -55,7 +56,7 @@ internal sealed class ForegroundVm : IDisposable
         using var tell = PosixSignalRegistration.Create(TellStatistics, Tell);
         IReadOnlyList<BoundDevice> taken = [];
         var running = await _starter.StartAsync(
-            _spec.Wanted, () => _preflight.Check(_spec.Wanted, _spec.KernelPath, _spec.InitrdPath) with { Disks = _spec.Disks }, ConfigOf, new StepList(_time, TellStep), (planned, _) => taken = planned,
+            _spec.Wanted, Plan, ConfigOf, new StepList(_time, TellStep), (planned, _) => taken = planned,
             _ => { }, _asked.Token);
         try
         {
@@ -77,6 +78,7 @@ internal sealed class ForegroundVm : IDisposable
             await running.DisposeAsync();
             _launcher.Forget(Id);
             _devices.Release(taken, Id);
+            _spec.Vsock?.Remove();
         }
     }
 
@@ -85,6 +87,13 @@ internal sealed class ForegroundVm : IDisposable
         _statistics?.Dispose();
         _asked.Dispose();
         _askedTwice.Dispose();
+    }
+
+    private LaunchPlan Plan()
+    {
+        if (_spec.Taps.Count > 0)
+            PlannedTap.CheckHost(_root);
+        return _preflight.Check(_spec.Wanted, _spec.KernelPath, _spec.InitrdPath) with { Disks = _spec.Disks, Taps = _spec.Taps, Vsock = _spec.Vsock };
     }
 
     private VmConfig ConfigOf(LaunchPlan plan) => _spec.Config with

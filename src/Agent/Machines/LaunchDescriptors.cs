@@ -8,18 +8,19 @@ namespace Exitless.Agent.Machines;
 internal static class LaunchDescriptors
 {
     /// <summary>Opens everything that a plan names, or nothing.</summary>
-    /// <exception cref="ProblemException">device-in-use: another program holds a group open.</exception>
+    /// <exception cref="ProblemException">device-in-use: another program holds a group open; see <see cref="PlannedTap.Open"/> and <see cref="PlannedVsock.Open"/>.</exception>
     /// <exception cref="LinuxException">A file or a device cannot be opened.</exception>
     public static VmmDescriptors Open(LaunchPlan plan, HostRoot root)
     {
         var opened = new List<SafeFileHandle>();
         try
         {
-            SafeFileHandle Add(string path, OpenMode mode)
+            SafeFileHandle Keep(SafeFileHandle handle)
             {
-                opened.Add(Files.Open(path, mode));
-                return opened[^1];
+                opened.Add(handle);
+                return handle;
             }
+            SafeFileHandle Add(string path, OpenMode mode) => Keep(Files.Open(path, mode));
             var groups = plan.Devices.Select(d => d.Group).Distinct().ToArray();
             return new VmmDescriptors
             {
@@ -30,6 +31,8 @@ internal static class LaunchDescriptors
                 VfioContainer = groups.Length > 0 ? Add(root.Dev("vfio/vfio"), OpenMode.ReadWrite) : null,
                 Groups = [.. groups.Select(g => OpenGroup(root, g, Add))],
                 Disks = [.. plan.Disks.SelectMany(d => d.Backing.Select(b => Add(b, OpenMode.Read)).Prepend(Add(d.Path, d.IsReadOnly ? OpenMode.Read : OpenMode.ReadWrite)))],
+                Taps = [.. plan.Taps.Select(t => Keep(t.Open(root)))],
+                Vsock = plan.Vsock is { } vsock ? Keep(vsock.Open()) : null,
             };
         }
         catch

@@ -16,6 +16,12 @@ internal sealed record LaunchPlan(WantedVm Vm, string KernelPath, string? Initrd
 
     /// <summary>Host CPUs that its vCPUs have to themselves, by vCPU; none: they share.</summary>
     public IReadOnlyList<int> Cpus { get; init; } = [];
+
+    /// <summary>The interfaces of its network links.</summary>
+    public IReadOnlyList<PlannedTap> Taps { get; init; } = [];
+
+    /// <summary>Its vsock; null: none.</summary>
+    public PlannedVsock? Vsock { get; init; }
 }
 
 /// <param name="Path">The disk's own file.</param>

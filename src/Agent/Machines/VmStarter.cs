@@ -68,6 +68,7 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, CpuCla
                 await process.DisposeAsync();
             }
             launcher.Forget(vm.VmId);
+            plan.Vsock?.Remove();
             devices.Release(touched, vm.VmId);
             claims.Release(vm.VmId);
             cpus.Release(vm.VmId);

@@ -6,8 +6,8 @@ namespace Exitless.Lab.Initramfs;
 internal sealed class HostImage(LabFiles files, LabHostOptions options, string managementMac)
 {
     private static readonly string[] Load = ["virtio_net", "igb", "irqbypass", "kvm", "vfio", "vfio_iommu_type1", "vfio_pci"];
-    // There, but for a test to load: the VF's own driver.
-    private static readonly string[] Spare = ["igbvf"];
+    // There, but for a test to load: the VF's own driver, and TAP interfaces.
+    private static readonly string[] Spare = ["igbvf", "tun"];
     // What NativeAOT programs load at their start, and what .NET's TLS loads by name.
     private static readonly string[] Libraries = ["libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libgcc_s.so.1", "libstdc++.so.6", "libz.so.1"];
     private static readonly string[] TlsLibraries = ["libssl.so.3", "libcrypto.so.3"];

@@ -20,6 +20,8 @@ internal static class DescriptorOrder
         all.AddRange(descriptors.Groups);
         all.AddRange(descriptors.Disks);
         all.AddRange(descriptors.Taps);
+        if (descriptors.Vsock is { } vsock)
+            all.Add(vsock);
         return all;
     }
 
@@ -30,7 +32,7 @@ internal static class DescriptorOrder
         var groups = config.Devices.Select(d => d.IommuGroup).Distinct().Count();
         var disks = config.Disks.Sum(d => 1 + d.BackingFormats.Count);
         var hasKernel = config.BootDisk.Length == 0;
-        var expected = 1 + (hasKernel ? 1 : 0) + (config.HasInitrd ? 1 : 0) + (groups > 0 ? 1 : 0) + groups + disks + config.Networks.Count;
+        var expected = 1 + (hasKernel ? 1 : 0) + (config.HasInitrd ? 1 : 0) + (groups > 0 ? 1 : 0) + groups + disks + config.Networks.Count + (config.Vsock is null ? 0 : 1);
         if (all.Count != expected)
             throw new VmmProblemException("vmm-protocol", "The launch has the wrong descriptors.", $"{all.Count} came; {expected} were expected.", "Update the agent.");
         var next = 0;
@@ -43,6 +45,7 @@ internal static class DescriptorOrder
             Groups = Take(groups),
             Disks = Take(disks),
             Taps = Take(config.Networks.Count),
+            Vsock = config.Vsock is null ? null : all[next++],
         };
 
         SafeFileHandle[] Take(int count)

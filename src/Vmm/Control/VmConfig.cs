@@ -75,6 +75,9 @@ public sealed record VmConfig
 
     /// <summary>What cloud-init in the guest is told; null: nothing.</summary>
     public SeedConfig? Seed { get; init; }
+
+    /// <summary>Stream sockets between guest and host; null: none.</summary>
+    public VsockConfig? Vsock { get; init; }
 }
 
 /// <summary>Sockets, cores and threads; their product is the number of vCPUs. Threads of a core are neighbours in the order of vCPUs, then cores of a socket.</summary>

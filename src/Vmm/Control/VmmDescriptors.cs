@@ -33,6 +33,9 @@ public sealed class VmmDescriptors : IDisposable
     /// <summary>The TAP interfaces of <see cref="VmConfig.Networks"/>, opened with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR (<see cref="Exitless.Linux.Tap.Open"/>).</summary>
     public IReadOnlyList<SafeFileHandle> Taps { get; init; } = [];
 
+    /// <summary>The Unix stream socket at which host programs reach the guest's <see cref="VmConfig.Vsock"/>, listening; null without one.</summary>
+    public SafeFileHandle? Vsock { get; init; }
+
     /// <inheritdoc />
     public void Dispose()
     {
@@ -46,5 +49,6 @@ public sealed class VmmDescriptors : IDisposable
             disk.Dispose();
         foreach (var tap in Taps)
             tap.Dispose();
+        Vsock?.Dispose();
     }
 }

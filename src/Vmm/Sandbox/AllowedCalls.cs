@@ -8,13 +8,14 @@ internal static class AllowedCalls
 {
     private const uint Executable = 4;
     private const uint IoctlType = 0xff00, Kvm = 0xae00, Vfio = 0x3b00;
+    private const uint SetTapOffloads = 0x400454d0;
     private const uint Thread = 0x10000, NamespacesAndVfork = 0x7e024000;
 
     /// <summary>The rules, those of the exit path first.</summary>
     /// <param name="processId">The only process that may be sent a signal: this one.</param>
     public static CallRule[] Rules(uint processId) =>
     [
-        new(16, new ArgumentCondition(1, IoctlType, Kvm, Vfio)),          // ioctl: KVM, VFIO, iommufd
+        new(16, new ArgumentCondition(1, IoctlType, Kvm, Vfio) { Exactly = [SetTapOffloads] }),   // ioctl: KVM, VFIO, iommufd; what the guest's network driver can do itself
         .. All(202, 0, 1, 17, 18, 19, 20, 295, 296, 327, 328),            // futex; read, write, their pread and vector kin
         .. All(232, 281, 233, 291, 7, 271, 290),                          // epoll, poll, eventfd2
         .. All(46, 47, 44, 45, 288, 48, 51, 52, 54, 55),                  // sendmsg, recvmsg, sendto, recvfrom, accept4, shutdown, socket's names and options

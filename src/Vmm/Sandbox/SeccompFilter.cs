@@ -26,8 +26,11 @@ internal static class SeccompFilter
     // The number is lost once an argument is loaded, so both ways out of a condition are the filter's end.
     private static void Add(BpfAssembler code, uint number, ArgumentCondition condition)
     {
-        var values = condition.Values.Length;
-        code.SkipUnlessEqual(number, values + 4).Load(BpfAssembler.ArgumentOffset(condition.Argument)).Mask(condition.Mask);
+        var (exact, values) = (condition.Exactly.Length, condition.Values.Length);
+        code.SkipUnlessEqual(number, exact + values + 4).Load(BpfAssembler.ArgumentOffset(condition.Argument));
+        for (var i = 0; i < exact; i++)
+            code.SkipIfEqual(condition.Exactly[i], exact - i + values + 1);
+        code.Mask(condition.Mask);
         for (var i = 0; i < values; i++)
             code.SkipIfEqual(condition.Values[i], values - i);
         code.Return(RefuseNotPermitted).Return(Allow);

@@ -7,6 +7,7 @@ using Exitless.Vmm.Kvm;
 using Exitless.Vmm.Memory;
 using Exitless.Vmm.Pci;
 using Exitless.Vmm.Seed;
+using Exitless.Vmm.Virtio.Vsock;
 
 namespace Exitless.Vmm.Virtio;
 
@@ -16,7 +17,7 @@ internal sealed class VirtioDevices
     private readonly List<VirtioDevice> _devices = [];
 
     /// <summary>Checks what needs no descriptor.</summary>
-    /// <exception cref="VmmProblemException">See <see cref="DiskOpening.Check"/> and <see cref="NoCloudSeed.Check"/>.</exception>
+    /// <exception cref="VmmProblemException">See <see cref="DiskOpening.Check"/> and <see cref="NoCloudSeed.Check"/>, <see cref="VirtioVsock.Check"/>.</exception>
     public static void Check(VmConfig config)
     {
         DiskOpening.Check(config.Disks);
@@ -25,11 +26,13 @@ internal sealed class VirtioDevices
             VirtioNet.ParseMac(config.Networks[i].Mac, $"networks[{i}].mac");
         if (config.Seed is { } seed)
             NoCloudSeed.Check(seed);
+        if (config.Vsock is { } vsock)
+            VirtioVsock.Check(vsock);
     }
 
     /// <summary>How many devices the configuration asks for.</summary>
     public static int Count(VmConfig config) =>
-        config.Disks.Count + config.Networks.Count + (config.Seed is null ? 0 : 1) + (config.Entropy ? 1 : 0) + (config.VirtioConsole ? 1 : 0);
+        config.Disks.Count + config.Networks.Count + (config.Seed is null ? 0 : 1) + (config.Entropy ? 1 : 0) + (config.VirtioConsole ? 1 : 0) + (config.Vsock is null ? 0 : 1);
 
     /// <summary>The console, if the VM has one of these.</summary>
     public VirtioConsole? Console { get; private set; }
@@ -64,6 +67,8 @@ internal sealed class VirtioDevices
             all.Add(new VirtioEntropy(TimeProvider.System), owned);
         if (config.VirtioConsole)
             all.Add(all.Console = new VirtioConsole(console), owned);
+        if (config.Vsock is { } vsock)
+            all.Add(VirtioVsock.Open(vsock, descriptors.Vsock!), owned);
         return all;
     }
 

@@ -43,14 +43,16 @@ public sealed class SeccompFilterTests
         Run(number, arguments) == ((arguments[2] & 4) == 0 ? SeccompFilter.Allow : SeccompFilter.RefuseNotPermitted));
 
     [Fact]
-    public void Ioctls_are_those_of_KVM_and_VFIO() => Gen.UInt.Array[6].Sample(arguments =>
-        Run(16, arguments) == ((arguments[1] >> 8 & 0xff) is 0xae or 0x3b ? SeccompFilter.Allow : SeccompFilter.RefuseNotPermitted));
+    public void Ioctls_are_those_of_KVM_and_VFIO_and_one_of_TAP() => Gen.UInt.Array[6].Sample(arguments =>
+        Run(16, arguments) == ((arguments[1] >> 8 & 0xff) is 0xae or 0x3b || arguments[1] == 0x400454d0 ? SeccompFilter.Allow : SeccompFilter.RefuseNotPermitted));
 
     [Theory]
     [InlineData(0xae80u, true)]      // KVM_RUN
     [InlineData(0x3b71u, true)]      // VFIO_IOMMU_MAP_DMA
     [InlineData(0x5412u, false)]     // TIOCSTI
     [InlineData(0x400454cau, false)] // TUNSETIFF
+    [InlineData(0x400454d0u, true)]  // TUNSETOFFLOAD
+    [InlineData(0x400454d8u, false)] // TUNSETVNETHDRSZ
     public void Known_ioctls(uint request, bool allowed) => Assert.Equal(allowed ? SeccompFilter.Allow : SeccompFilter.RefuseNotPermitted, Run(16, [3, request, 0, 0, 0, 0]));
 
     [Fact]
