@@ -16,7 +16,7 @@ public sealed class PlannedTapTests
     [InlineData("sixteen-bytes-or")]
     public void A_name_that_the_kernel_would_refuse_is_refused_before(string name)
     {
-        var problem = Assert.Throws<ProblemException>(() => new PlannedTap(name, "networks[0].tap").Check([]));
+        var problem = Assert.Throws<ProblemException>(() => new PlannedTap(name, "networks[0].tap").Check([])).Problem;
         Assert.Equal(("tap-name-invalid", "networks[0].tap"), (problem.Code, problem.Field));
         Assert.Contains($"`{name}`", problem.Detail, StringComparison.Ordinal);
     }
@@ -37,12 +37,12 @@ public sealed class PlannedTapTests
     public void A_host_without_them_is_told_what_to_load()
     {
         using var folder = new TemporaryFolder();
-        var problem = Assert.Throws<ProblemException>(() => PlannedTap.CheckHost(new HostRoot(folder.Path)));
+        var problem = Assert.Throws<ProblemException>(() => PlannedTap.CheckHost(new HostRoot(folder.Path))).Problem;
         Assert.Equal("no-tun", problem.Code);
         Assert.Contains("modprobe tun", problem.Remedy, StringComparison.Ordinal);
     }
 
     private static BootSpec Read(string text) => BootSpec.Parse(text, "name", new FakeTimeProvider());
 
-    private static string Refused(string text) => Assert.Throws<ProblemException>(() => Read(text)).Code;
+    private static string Refused(string text) => Assert.Throws<ProblemException>(() => Read(text)).Problem.Code;
 }

@@ -278,22 +278,30 @@ internal sealed class VirtioVsock : VirtioDevice
     {
         if (connection.State != VsockState.Open)
             return;
-        var reads = (connection.Work & VsockWork.Data) == 0 && (connection.HostEnds & VsockHeader.EndsSending) == 0 && (connection.GuestEnds & VsockHeader.EndsReceiving) == 0;
+        var reads = (connection.Work & VsockWork.Data) == VsockWork.None && (connection.HostEnds & VsockHeader.EndsSending) == 0 && (connection.GuestEnds & VsockHeader.EndsReceiving) == 0;
         ListenTo(connection, (reads ? EpollEvents.Readable : EpollEvents.None) | (connection.Waiting > 0 ? EpollEvents.Writable : EpollEvents.None));
     }
 
     /// <summary>Closes a connection and tells the guest.</summary>
     private void End(VsockConnection connection)
     {
-        connection.Close();
+        Close(connection);
         (connection.State, connection.Work) = (VsockState.Ended, VsockWork.Reset);
         _table.Queue(connection);
     }
 
-    private static void Free(VsockConnection connection)
+    private void Free(VsockConnection connection)
     {
-        connection.Close();
+        Close(connection);
         (connection.State, connection.Work) = (VsockState.Free, VsockWork.None);
+    }
+
+    // A socket that another process has a copy of, if only between fork and exec, would be reported for as long.
+    private void Close(VsockConnection connection)
+    {
+        if (connection is { Interest: not null, Socket: { } socket })
+            _epoll?.Remove(socket);
+        connection.Close();
     }
 
     private void ListenTo(VsockConnection connection, EpollEvents events)

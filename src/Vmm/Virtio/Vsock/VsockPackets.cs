@@ -32,10 +32,10 @@ internal sealed class VsockPackets(uint cid)
             Put(buffers, connection, VsockOperation.Request);
         else if (Has(connection, VsockWork.Response))
             Put(buffers, connection, VsockOperation.Response);
-        else if ((connection.Work & VsockWork.Data) != 0 && TryPutData(connection, buffers))
+        else if ((connection.Work & VsockWork.Data) != VsockWork.None && TryPutData(connection, buffers))
             return true;
         // The end comes after the data.
-        else if ((connection.Work & VsockWork.Data) == 0 && Has(connection, VsockWork.Shutdown))
+        else if ((connection.Work & VsockWork.Data) == VsockWork.None && Has(connection, VsockWork.Shutdown))
             Put(buffers, connection, VsockOperation.Shutdown, flags: connection.HostEnds);
         else if (Has(connection, VsockWork.CreditUpdate))
             Put(buffers, connection, VsockOperation.CreditUpdate);
@@ -46,7 +46,7 @@ internal sealed class VsockPackets(uint cid)
 
     private static bool Has(VsockConnection connection, VsockWork work)
     {
-        var has = (connection.Work & work) != 0;
+        var has = (connection.Work & work) != VsockWork.None;
         connection.Work &= ~work;
         return has;
     }

@@ -1,6 +1,5 @@
 using System.Text;
 using Exitless.Linux;
-using Exitless.Vmm.Tests.Virtio;
 using Exitless.Vmm.Virtio.Vsock;
 using Microsoft.Win32.SafeHandles;
 
