@@ -48,12 +48,19 @@ public static partial class Files
     }
 
     /// <summary>Reads at most a buffer; 0 at the end of the file.</summary>
-    public static int Read(SafeHandle file, Span<byte> buffer)
+    public static int Read(SafeHandle file, Span<byte> buffer) => TryRead(file, buffer, out var error) is var count and >= 0 ? count : throw new LinuxException("read", error);
+
+    /// <summary>As <see cref="Read"/>, but a failure gives -1 and the error number.</summary>
+    public static int TryRead(SafeHandle file, Span<byte> buffer, out int error)
     {
         nint count;
-        do count = ReadNative(file, ref MemoryMarshal.GetReference(buffer), (nuint)buffer.Length);
-        while (count < 0 && Marshal.GetLastPInvokeError() == Errno.Interrupted);
-        return count < 0 ? throw LinuxException.FromLastError("read") : (int)count;
+        do
+        {
+            count = ReadNative(file, ref MemoryMarshal.GetReference(buffer), (nuint)buffer.Length);
+            error = count < 0 ? Marshal.GetLastPInvokeError() : 0;
+        }
+        while (error == Errno.Interrupted);
+        return (int)count;
     }
 
     /// <summary>Reads at most a buffer from an offset; 0 at the end of the file.</summary>

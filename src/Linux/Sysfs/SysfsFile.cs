@@ -27,7 +27,8 @@ public static partial class SysfsFile
     {
         using var file = Files.TryOpen(path, OpenMode.Read, out _);
         Span<byte> buffer = stackalloc byte[64];
-        if (file is null || Files.TryReadAt(file, buffer, 0, out _) is not (var length and > 0))
+        // Not pread: debugfs has files that know no offset.
+        if (file is null || Files.TryRead(file, buffer, out _) is not (var length and > 0))
             return null;
         return long.TryParse(buffer[..length].TrimEnd("\n \0"u8), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) ? value : null;
     }
