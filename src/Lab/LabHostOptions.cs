@@ -48,6 +48,9 @@ public sealed record LabHostOptions
     /// <summary>True: an NVMe controller with 2 VFs and a disk of 64 MiB.</summary>
     public bool Nvme { get; init; }
 
+    /// <summary>Kernel modules that the host loads instead of the kernel package's of the same names: .ko files, uncompressed.</summary>
+    public IReadOnlyList<string> Modules { get; init; } = [];
+
     /// <summary>Further arguments for the host's kernel, such as <c>isolcpus=1</c>.</summary>
     public string KernelArguments { get; init; } = "";
 
@@ -85,6 +88,8 @@ public sealed record LabHostOptions
         // They become words of a shell script inside the host.
         Require((Token + AuthorityFingerprint).All(c => char.IsAsciiLetterOrDigit(c) || c is ':' or '-' or '_' or '.' or '=' or '+' or '/'),
             "The token or the fingerprint has characters that neither can have.", "Copy them again, without quotes or spaces.");
+        foreach (var module in Modules)
+            Require(File.Exists(module) && module.EndsWith(".ko", StringComparison.Ordinal), $"{module} is no kernel module.", "Name .ko files that are there.");
         foreach (var file in Files)
         {
             Require(File.Exists(file.Source), $"The file {file.Source} does not exist.", "Check its path.");

@@ -77,7 +77,9 @@ internal static class MachineBuilder
             InterruptFeatures.OwnCpus(kvm, vm);
         var nodes = GuestNodes.Of(config.Memory, HostRoot.Machine);
         var memory = owned.Push(new GuestMemory((ulong)config.MemoryBytes, config.Memory, nodes));
-        var slots = new MemorySlotNumbers(memory.AddTo(vm));
+        var shadows = config.Interrupts.Direct == VmDirectInterrupts.None ? null : owned.Push(ShadowTables.Make(kvm, topology));
+        var slots = new MemorySlotNumbers(shadows is null ? memory.AddTo(vm) : shadows.AddTo(vm, memory.AddTo(vm, shadows.Range)));
+        shadows?.Switch(vm, config.Interrupts.Direct);
 
         var routes = new GsiRoutes(vm, virtio.VectorCount, splitIrqchip: config.SplitIrqchip);
         var ioApic = config.SplitIrqchip ? new IoApic(routes) : null;

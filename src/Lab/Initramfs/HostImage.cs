@@ -15,8 +15,8 @@ internal sealed class HostImage(LabFiles files, LabHostOptions options, string m
     public async Task WriteAsync(Stream output, string guestInitrd, CancellationToken cancel)
     {
         var busybox = new Busybox(files.Busybox);
-        var modules = new KernelModules(files.Modules, KernelModules.ReadWith(files.Busybox));
-        await WriteGuestAsync(guestInitrd, busybox, modules, cancel);
+        await WriteGuestAsync(guestInitrd, cancel);
+        var modules = new KernelModules(files.Modules, KernelModules.ReadWith(files.Busybox), options.Modules);
 
         using var archive = new CpioArchive(output);
         await busybox.AddToAsync(archive, cancel);

@@ -15,10 +15,15 @@ internal sealed class KernelModules
     private readonly ModuleReader _reader;
 
     /// <summary>Indexes a <c>lib/modules/RELEASE</c> folder.</summary>
-    public KernelModules(string folder, ModuleReader reader)
+    /// <param name="folder">The folder.</param>
+    /// <param name="reader">Undoes the modules' compression.</param>
+    /// <param name="instead">Files that take the place of the folder's of the same names.</param>
+    public KernelModules(string folder, ModuleReader reader, IReadOnlyList<string>? instead = null)
     {
         _reader = reader;
         foreach (var file in Directory.EnumerateFiles(folder, "*.ko*", SearchOption.AllDirectories))
+            _files[NameOf(file)] = file;
+        foreach (var file in instead ?? [])
             _files[NameOf(file)] = file;
         var builtin = Path.Combine(folder, "modules.builtin");
         if (File.Exists(builtin))

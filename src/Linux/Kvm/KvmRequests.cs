@@ -68,6 +68,9 @@ internal static class KvmCapabilities
     public const int NestedState = 157;
     public const int BinaryStatistics = 203;
     public const int Xsave2 = 208;
+
+    /// <summary>ELI's, not mainline's (src/Eli/kernel/eli.h): the number of its interface, 0 or an error without it.</summary>
+    public const int DirectInterrupts = 0x454c4900;
 }
 
 /// <summary>Why KVM_RUN came back.</summary>

@@ -46,6 +46,8 @@ internal struct KvmSpecialRegisters
 [StructLayout(LayoutKind.Sequential)]
 internal struct KvmMemoryRegion
 {
+    public const uint ReadOnly = 2;
+
     public uint Slot;
     public uint Flags;
     public ulong GuestAddress;

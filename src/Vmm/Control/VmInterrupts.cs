@@ -20,4 +20,20 @@ public sealed record VmInterrupts
 
     /// <summary>True: interrupts of assigned devices are injected even where the host could post them.</summary>
     public bool Injected { get; init; }
+
+    /// <summary>Whether interrupts of assigned devices go straight into the guest by ELI (docs/eli.md), for a KVM that has it. The guest must see x2APIC and no KVM_FEATURE_PV_EOI.</summary>
+    public VmDirectInterrupts Direct { get; init; }
+}
+
+/// <summary>How far ELI takes the host out of a device interrupt.</summary>
+public enum VmDirectInterrupts
+{
+    /// <summary>Not at all.</summary>
+    None,
+
+    /// <summary>The guest takes interrupts without an exit; each end of an interrupt (EOI) exits. The paper's "delivery only".</summary>
+    DeliveryOnly,
+
+    /// <summary>Neither exits.</summary>
+    Full,
 }

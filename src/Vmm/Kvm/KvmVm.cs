@@ -51,6 +51,20 @@ internal sealed class KvmVm(SafeFileHandle handle, int vcpuPageBytes) : IIrqfds,
         Ioctl.Call(handle, KvmRequests.EnableCapability, "KVM_ENABLE_CAP X86_DISABLE_EXITS", ref request);
     }
 
+    /// <summary>ELI's capability (src/Eli/kernel/eli.h): direct interrupts on, suspended with 0, with the shadows' pages in a read-only memory slot.</summary>
+    public void UseDirectInterrupts(ulong parts, ulong shadows, ulong pages)
+    {
+        var request = new KvmEnableCapability { Capability = KvmCapabilities.DirectInterrupts, Argument0 = parts, Argument1 = shadows, Argument2 = pages };
+        Ioctl.Call(handle, KvmRequests.EnableCapability, "KVM_ENABLE_CAP X86_ELI", ref request);
+    }
+
+    /// <summary>Memory that the guest can read only; what it writes there comes as an exit.</summary>
+    public void AddReadOnlyMemory(uint slot, ulong guestAddress, ulong size, ulong hostAddress)
+    {
+        var region = new KvmMemoryRegion { Slot = slot, Flags = KvmMemoryRegion.ReadOnly, GuestAddress = guestAddress, Size = size, HostAddress = hostAddress };
+        Ioctl.Call(handle, KvmRequests.SetUserMemoryRegion, $"KVM_SET_USER_MEMORY_REGION 0x{guestAddress:x}", ref region);
+    }
+
     public void AddMemory(uint slot, ulong guestAddress, ulong size, ulong hostAddress)
     {
         if (!TryAddMemory(slot, guestAddress, size, hostAddress))

@@ -67,12 +67,22 @@ internal sealed unsafe class GuestMemory : IDisposable
     public ulong LowBytes => _ranges[0].Size;
 
     /// <summary>Gives all ranges to KVM, from slot 0 on.</summary>
+    /// <param name="vm">The VM.</param>
+    /// <param name="hole">Guest-physical addresses, below <see cref="LowBytes"/>, where something else lies; null: nothing.</param>
     /// <returns>The first free slot.</returns>
-    public uint AddTo(KvmVm vm)
+    public uint AddTo(KvmVm vm, (ulong Start, ulong End)? hole = null)
     {
         uint slot = 0;
         foreach (var range in _ranges)
-            vm.AddMemory(slot++, range.GuestAddress, range.Size, range.HostAddress);
+        {
+            var start = range.GuestAddress;
+            if (hole is { } free && free.Start > start && free.End < start + range.Size)
+            {
+                vm.AddMemory(slot++, start, free.Start - start, range.HostAddress);
+                start = free.End;
+            }
+            vm.AddMemory(slot++, start, range.GuestAddress + range.Size - start, range.HostAddress + (start - range.GuestAddress));
+        }
         return slot;
     }
 

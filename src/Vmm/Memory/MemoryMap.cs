@@ -8,6 +8,8 @@ internal static class MemoryMap
     public const ulong PageTables = 0x9000;
     public const ulong CommandLine = 0x20000;
     public const ulong LowRamEnd = 0x9fc00;
+    /// <summary>The shadow interrupt tables of ELI, a page for each number that a vCPU can have, below <see cref="AcpiTables"/>; RAM where there are none.</summary>
+    public const ulong Shadows = 0xa0000;
     public const ulong AcpiTables = 0xe0000;
     public const ulong AcpiTablesEnd = 0xf0000;
     /// <summary>F000:FFF0, where a processor begins and where a guest without other means jumps to reset the machine.</summary>

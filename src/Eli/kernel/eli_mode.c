@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Into direct mode and out of it. Everything that direct mode changes in the VMCB is put there just before VMRUN and
+ * taken back just after the exit, so the rest of KVM sees its vCPU as ever.
+ *
+ * The guest is not trusted. With the shadow it may do what it likes: the interrupts that it could swallow are the local
+ * timer's, whose loss shows in the APIC, and IPIs, which are sent again. A guest that swallows one loses direct mode.
+ */
+#include <linux/irq.h>
+#include <linux/sched/clock.h>
+#include <asm/hardirq.h>
+#include <asm/irq_vectors.h>
+#include "lapic.h"
+#include "x86.h"
+#include "kvm_cache_regs.h"
+#include "eli_svm.h"
+
+#define STRIKES		2
+#define FIRST_PENALTY	(10 * HZ)
+#define LONGEST_PENALTY	(640 * HZ)
+#define REPLAY_PERIOD	(HZ / 10)
+#define MISSING_NS	(250 * NSEC_PER_MSEC)
+
+static void pass_eoi(struct vcpu_svm *svm, bool pass)
+{
+	unsigned int bit = ELI_X2APIC_MSR(APIC_EOI) * 2 + 1;	/* the write's bit: APM volume 2, 15.11 */
+
+	if (pass)
+		svm->msrpm[bit / 32] &= ~BIT(bit % 32);
+	else
+		svm->msrpm[bit / 32] |= BIT(bit % 32);
+}
+
+/* Is something of KVM's own on its way into the guest, or in service there? Then interrupts must take KVM's way. */
+static bool emulates(struct kvm_vcpu *vcpu, struct vcpu_svm *svm)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	return svm->vmcb->control.event_inj & SVM_EVTINJ_VALID || apic->isr_count
+		|| (kvm_lapic_get_reg(apic, APIC_TASKPRI) & 0xff) >= FIRST_EXTERNAL_VECTOR
+		|| is_guest_mode(vcpu) || is_smm(vcpu) || vcpu->guest_debug || svm->nmi_masked || svm->nmi_singlestep
+		|| kvm_vcpu_apicv_active(vcpu);
+}
+
+static bool may_enter(struct kvm_vcpu *vcpu, struct vcpu_svm *svm, struct eli_vcpu *eli, struct eli_vm *vm)
+{
+	if (eli->reason != ELI_DIRECT)
+		return false;
+	if (eli->once) {
+		eli->once = false;
+		return false;
+	}
+	if (time_before(jiffies, eli->penalty_until)) {
+		vcpu->stat.eli_reason = ELI_PENALTY;
+		return false;
+	}
+	return !emulates(vcpu, svm) && eli->cpu == smp_processor_id() && eli->cpu != READ_ONCE(eli_watchdog_cpu)
+		&& eli_gates_hold(vm, eli) && !READ_ONCE(eli->stale);
+}
+
+/* With interrupts off and GIF clear, the last thing before VMRUN. */
+void eli_enter(struct vcpu_svm *svm, bool force_immediate_exit)
+{
+	struct kvm_vcpu *vcpu = &svm->vcpu;
+	struct eli_vm *vm = READ_ONCE(to_kvm_svm(vcpu->kvm)->eli);
+	struct eli_vcpu *eli = svm->eli;
+	struct vmcb *vmcb = svm->vmcb01.ptr;
+	struct vmcb_control_area *control = &vmcb->control;
+	struct eli_cpu *cpu;
+
+	if (!vm || !eli)
+		return;
+	eli->direct = !force_immediate_exit && may_enter(vcpu, svm, eli, vm);
+	if (eli->direct || eli->was_direct) {
+		vmcb_mark_dirty(vmcb, VMCB_INTERCEPTS);
+		vmcb_mark_dirty(vmcb, VMCB_PERM_MAP);
+		vmcb_mark_dirty(vmcb, VMCB_INTR);
+		vmcb_mark_dirty(vmcb, VMCB_DT);
+	}
+	eli->was_direct = eli->direct;
+	if (!eli->direct) {
+		vcpu->stat.eli_injection_entries++;
+		return;
+	}
+
+	memcpy(eli->intercepts, control->intercepts, sizeof(eli->intercepts));
+	eli->int_ctl = control->int_ctl;
+	eli->idtr = vmcb->save.idtr;
+	vmcb_clr_intercept(control, INTERCEPT_INTR);
+	/* Without the masking of virtual interrupts the guest's CR8 would be the physical task priority. */
+	vmcb_set_intercept(control, INTERCEPT_CR8_READ);
+	vmcb_set_intercept(control, INTERCEPT_CR8_WRITE);
+	vmcb_set_intercept(control, INTERCEPT_STORE_IDTR);
+	vmcb_set_intercept(control, INTERCEPT_LOAD_IDTR);
+	vmcb_set_intercept(control, INTERCEPT_EXCEPTION_OFFSET + NP_VECTOR);
+	control->int_ctl &= ~V_INTR_MASKING_MASK;
+	vmcb->save.idtr.base = eli->shadow;
+	vmcb->save.idtr.limit = PAGE_SIZE - 1;
+	if (vm->flags & KVM_ELI_COMPLETION)
+		pass_eoi(svm, true);
+
+	vcpu->stat.eli_direct_entries++;
+	vcpu->stat.eli_reason = ELI_DIRECT;
+	eli->timer_armed = eli_apic_timer_armed();
+	eli->entered = local_clock();
+	cpu = this_cpu_ptr(&eli_cpus);
+	cpu->runs++;
+	WRITE_ONCE(cpu->direct, true);
+}
+
+/* An interrupt of the host that the guest's CPU acknowledged: it is asked for again, and taken once the host takes any. */
+static void hand_over(struct kvm_vcpu *vcpu, u8 vector)
+{
+	eli_apic_end();
+	eli_apic_send_self(vector);
+	vcpu->stat.eli_host_interrupts++;
+}
+
+/* Completes what is in service: the guest's handlers that have not come to their EOI (it does nothing then), and the host's. */
+static void end_in_service(struct kvm_vcpu *vcpu, struct vcpu_svm *svm, struct eli_vcpu *eli)
+{
+	struct vmcb_control_area *control = &svm->vmcb->control;
+	u32 event = control->exit_int_info;
+	u8 delivered = 0;
+	int vector, limit = 256;
+
+	if (control->exit_code == SVM_EXIT_EXCP_BASE + NP_VECTOR && control->exit_info_1 & 2) {
+		/* QEMU notes the event as an exception, and does not set EXT; the bit in service tells in any case. */
+		delivered = control->exit_info_1 >> 3;
+		control->exit_int_info = 0;
+		if (!eli_apic_in_service(delivered)) {
+			/* INT n of the guest's: it executes it again with its own IDT. The spurious vector comes here too. */
+			eli->once = true;
+			vcpu->stat.eli_software_np++;
+			delivered = 0;
+		}
+	} else if (event & SVM_EXITINTINFO_VALID && (event & SVM_EXITINTINFO_VEC_MASK) >= FIRST_EXTERNAL_VECTOR) {
+		delivered = event & SVM_EXITINTINFO_VEC_MASK;
+		if (eli_apic_in_service(delivered))
+			control->exit_int_info = 0;
+		else
+			delivered = 0;
+	}
+	while (limit-- && (vector = eli_apic_highest_in_service()) >= 0) {
+		if (vector == delivered || !test_bit(vector, eli->present) || control->exit_code == SVM_EXIT_SHUTDOWN) {
+			hand_over(vcpu, vector);
+		} else {
+			eli_apic_end();
+			vcpu->stat.eli_completed++;
+		}
+	}
+}
+
+/* Sends again what a guest could have swallowed: an IPI too many finds nothing to do. */
+static void replay(struct eli_vcpu *eli)
+{
+	if (time_before(jiffies, eli->replayed + REPLAY_PERIOD))
+		return;
+	eli->replayed = jiffies;
+	eli_apic_send_self(RESCHEDULE_VECTOR);
+	eli_apic_send_self(CALL_FUNCTION_VECTOR);
+	eli_apic_send_self(CALL_FUNCTION_SINGLE_VECTOR);
+}
+
+/*
+ * A local timer that ran when the guest was entered, runs no more, and does not come, was swallowed. Under emulation it
+ * comes late, so it is given time.
+ */
+static void miss_timer(struct kvm_vcpu *vcpu, struct eli_vm *vm, struct eli_vcpu *eli, bool came)
+{
+	unsigned int count = this_cpu_read(irq_stat.apic_timer_irqs);
+	bool here = came || eli_apic_timer_armed() || eli_apic_timer_pending();
+
+	if (!eli->timer_missing) {
+		eli->timer_missing = eli->timer_armed && !here;
+		eli->missing_since = local_clock();
+		eli->missing_count = count;
+	} else if (here || count != eli->missing_count) {
+		eli->timer_missing = false;
+	} else if (local_clock() - eli->missing_since > MISSING_NS) {
+		eli->timer_missing = false;
+		vm->quarantined = true;
+		vcpu->stat.eli_swallowed++;
+		vcpu->stat.eli_fallbacks++;
+		eli_apic_send_self(LOCAL_TIMER_VECTOR);
+	}
+}
+
+static void judge(struct kvm_vcpu *vcpu, struct vcpu_svm *svm, struct eli_vcpu *eli, bool timer_came)
+{
+	miss_timer(vcpu, to_kvm_svm(vcpu->kvm)->eli, eli, timer_came);
+	if (svm->vmcb->control.exit_code != SVM_EXIT_NMI || !READ_ONCE(this_cpu_ptr(&eli_cpus)->nmi)) {
+		eli->strikes = 0;
+	} else {
+		/* The watchdog had to end this run. Twice in a row with interrupts off and one of the host's waiting is no accident. */
+		vcpu->stat.eli_watchdog_exits++;
+		if (svm->vmcb->save.rflags & X86_EFLAGS_IF || !eli_apic_requested_but(eli->present)) {
+			eli->strikes = 0;
+		} else if (++eli->strikes == STRIKES) {
+			eli->strikes = 0;
+			eli->penalty = eli->penalty ? min(eli->penalty * 2, (unsigned long)LONGEST_PENALTY) : FIRST_PENALTY;
+			eli->penalty_until = jiffies + eli->penalty;
+			vcpu->stat.eli_fallbacks++;
+		}
+	}
+	replay(eli);
+}
+
+/* With GIF clear, right after the exit. */
+void eli_leave(struct vcpu_svm *svm)
+{
+	struct kvm_vcpu *vcpu = &svm->vcpu;
+	struct eli_vcpu *eli = svm->eli;
+	struct vmcb *vmcb = svm->vmcb01.ptr;
+	bool timer_came;
+
+	if (!eli || !eli->direct)
+		return;
+	eli->direct = false;
+	WRITE_ONCE(this_cpu_ptr(&eli_cpus)->direct, false);
+	vcpu->stat.eli_direct_ns += local_clock() - eli->entered;
+
+	memcpy(vmcb->control.intercepts, eli->intercepts, sizeof(eli->intercepts));
+	vmcb->control.int_ctl &= ~(V_INTR_MASKING_MASK | V_TPR_MASK);
+	vmcb->control.int_ctl |= eli->int_ctl & (V_INTR_MASKING_MASK | V_TPR_MASK);
+	vmcb->save.idtr = eli->idtr;
+	pass_eoi(svm, false);
+
+	timer_came = eli_apic_timer_pending();
+	end_in_service(vcpu, svm, eli);
+	judge(vcpu, svm, eli, timer_came);
+}
+
+/* Exit handler of #NP: the guest's own, or one that eli_leave() has dealt with. */
+int eli_not_present(struct kvm_vcpu *vcpu)
+{
+	struct vmcb_control_area *control = &to_svm(vcpu)->vmcb->control;
+
+	if (!(control->exit_info_1 & 2))
+		kvm_queue_exception_e(vcpu, NP_VECTOR, control->exit_info_1);
+	return 1;
+}
+
+/* Exit handler of LIDT and SIDT: the guest sees its own register, and the next entry its new IDT. */
+int eli_descriptor_table(struct kvm_vcpu *vcpu)
+{
+	return kvm_emulate_instruction(vcpu, 0);
+}
