@@ -32,7 +32,7 @@ static void pass_eoi(struct vcpu_svm *svm, bool pass)
 }
 
 /* Is something of KVM's own on its way into the guest, or in service there? Then interrupts must take KVM's way. */
-static bool emulates(struct kvm_vcpu *vcpu, struct vcpu_svm *svm)
+bool eli_emulates(struct kvm_vcpu *vcpu, struct vcpu_svm *svm)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
 
@@ -42,7 +42,7 @@ static bool emulates(struct kvm_vcpu *vcpu, struct vcpu_svm *svm)
 		|| kvm_vcpu_apicv_active(vcpu);
 }
 
-static bool may_enter(struct kvm_vcpu *vcpu, struct vcpu_svm *svm, struct eli_vcpu *eli, struct eli_vm *vm)
+static bool may_enter(struct kvm_vcpu *vcpu, struct vcpu_svm *svm, struct eli_vcpu *eli)
 {
 	if (eli->reason != ELI_DIRECT)
 		return false;
@@ -54,8 +54,31 @@ static bool may_enter(struct kvm_vcpu *vcpu, struct vcpu_svm *svm, struct eli_vc
 		vcpu->stat.eli_reason = ELI_PENALTY;
 		return false;
 	}
-	return !emulates(vcpu, svm) && eli->cpu == smp_processor_id() && eli->cpu != READ_ONCE(eli_watchdog_cpu)
-		&& eli_gates_hold(vm, eli) && !READ_ONCE(eli->stale);
+	return !eli_emulates(vcpu, svm) && eli->cpu == smp_processor_id() && eli->cpu != READ_ONCE(eli_watchdog_cpu)
+		&& !READ_ONCE(eli->stale);
+}
+
+/*
+ * Raises what eli_take_back() took: directly, or, if the entry turned out not to be direct, for the host, which injects it. Where
+ * the host's vectors have moved meanwhile, it goes back to the virtual APIC.
+ */
+static void resend(struct kvm_vcpu *vcpu, struct eli_vcpu *eli, bool hold)
+{
+	int i;
+
+	for (i = 0; i < eli->gates; i++) {
+		if (!test_bit(eli->gate[i].host_vector, eli->resend))
+			continue;
+		if (hold && eli->cpu == smp_processor_id()) {
+			eli_apic_send_self(eli->gate[i].host_vector);
+			continue;
+		}
+		kvm_lapic_set_irr(eli->gate[i].guest_vector, vcpu->arch.apic);
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+		/* Ends this entry, which must not be direct. */
+		eli_apic_send_self(RESCHEDULE_VECTOR);
+	}
+	bitmap_zero(eli->resend, 256);
 }
 
 /* With interrupts off and GIF clear, the last thing before VMRUN. */
@@ -67,10 +90,14 @@ void eli_enter(struct vcpu_svm *svm, bool force_immediate_exit)
 	struct vmcb *vmcb = svm->vmcb01.ptr;
 	struct vmcb_control_area *control = &vmcb->control;
 	struct eli_cpu *cpu;
+	bool hold;
 
 	if (!vm || !eli)
 		return;
-	eli->direct = !force_immediate_exit && may_enter(vcpu, svm, eli, vm);
+	hold = eli_gates_hold(vm, eli);
+	eli->direct = hold && !force_immediate_exit && may_enter(vcpu, svm, eli);
+	if (!bitmap_empty(eli->resend, 256))
+		resend(vcpu, eli, hold);
 	if (eli->direct || eli->was_direct) {
 		vmcb_mark_dirty(vmcb, VMCB_INTERCEPTS);
 		vmcb_mark_dirty(vmcb, VMCB_PERM_MAP);

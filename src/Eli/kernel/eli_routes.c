@@ -145,6 +145,41 @@ bool eli_gates_hold(struct eli_vm *vm, struct eli_vcpu *eli)
 	return hold;
 }
 
+static bool requested(struct kvm_lapic *apic, u8 vector)
+{
+	return kvm_lapic_get_reg(apic, APIC_IRR + (vector / 32) * 0x10) & BIT(vector % 32);
+}
+
+/*
+ * A device interrupt that the host took (the vCPU was not in the guest, or in injection mode) waits in the virtual APIC. Injected
+ * from there it would keep the vCPU in injection mode until its EOI exits. So it is taken back, and raised again as the host's
+ * vector at the entry, which the guest then takes directly. Not while something else is to be injected, which goes first.
+ */
+void eli_take_back(struct kvm_vcpu *vcpu, struct eli_vcpu *eli)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	int word, i;
+	u32 own[8] = {}, other = 0;
+
+	if (!apic->irr_pending || apic->isr_count)
+		return;
+	for (i = 0; i < eli->gates; i++) {
+		if (test_bit(eli->gate[i].host_vector, eli->present))
+			own[eli->gate[i].guest_vector / 32] |= BIT(eli->gate[i].guest_vector % 32);
+	}
+	for (word = 0; word < 8; word++)
+		other |= kvm_lapic_get_reg(apic, APIC_IRR + word * 0x10) & ~own[word];
+	if (other)
+		return;
+	for (i = 0; i < eli->gates; i++) {
+		if (!test_bit(eli->gate[i].host_vector, eli->present) || !requested(apic, eli->gate[i].guest_vector))
+			continue;
+		kvm_apic_clear_irr(vcpu, eli->gate[i].guest_vector);
+		__set_bit(eli->gate[i].host_vector, eli->resend);
+		vcpu->stat.eli_resent++;
+	}
+}
+
 /* Sends each interrupt to the CPU of its vCPU. The affinity is changed without the lock: it sleeps. */
 void eli_steer(struct work_struct *work)
 {

@@ -229,4 +229,6 @@ void eli_prepare(struct kvm_vcpu *vcpu)
 	eli->reason = make(vcpu, vm, eli);
 	if (eli->reason != ELI_DIRECT)
 		vcpu->stat.eli_reason = eli->reason;
+	else if (!eli_emulates(vcpu, to_svm(vcpu)) && !eli->once && !time_before(jiffies, eli->penalty_until))
+		eli_take_back(vcpu, eli);
 }

@@ -60,6 +60,7 @@ struct eli_vcpu {
 	int gates;
 	struct eli_gate gate[ELI_MAX_DIRECT];
 	DECLARE_BITMAP(present, 256);
+	DECLARE_BITMAP(resend, 256);	/* host vectors to raise again at the next entry */
 	gate_desc copy[256];		/* of the guest's IDT */
 	bool stale;			/* the guest may have written its IDT */
 
@@ -104,6 +105,7 @@ void eli_kick_all(struct eli_vm *vm);
 /* eli_routes.c */
 bool eli_update_route(struct kvm *kvm, unsigned int host_irq, u32 gsi, bool set);
 int eli_collect_gates(struct eli_vm *vm, struct kvm_vcpu *vcpu, int cpu, struct eli_gate *gates);
+void eli_take_back(struct kvm_vcpu *vcpu, struct eli_vcpu *eli);
 bool eli_gates_hold(struct eli_vm *vm, struct eli_vcpu *eli);
 void eli_steer(struct work_struct *work);
 
@@ -111,6 +113,7 @@ void eli_steer(struct work_struct *work);
 void eli_prepare(struct kvm_vcpu *vcpu);
 
 /* eli_mode.c */
+bool eli_emulates(struct kvm_vcpu *vcpu, struct vcpu_svm *svm);
 void eli_enter(struct vcpu_svm *svm, bool force_immediate_exit);
 void eli_leave(struct vcpu_svm *svm);
 int eli_not_present(struct kvm_vcpu *vcpu);
