@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Exitless.Agent.Consoles;
 using Exitless.Agent.Doctor;
 using Exitless.Agent.Events;
+using Exitless.Agent.ExitReasons;
 using Exitless.Agent.Identity;
 using Exitless.Agent.Interrupts;
 using Exitless.Agent.Inventory;
@@ -67,7 +68,7 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         _board = new ObservedBoard(_observedSource);
         _pfs = new PfConverger(new VfProvisioner(_root, netlink, claims, uses, _events, time), _board, _inventory.Poke, _log);
         _samples = new SampleFeed(_signal, time);
-        _sampler = new Sampler(_samples, _root, time, _log);
+        _sampler = new Sampler(_samples, _root, _events, time, _log);
         _consoles = new ConsoleRelay(id => _vms!.Running(id), _signal);
         var launcher = new VmmLauncher(Environment.ProcessPath!, options.RunFolder, _root, time);
         var devices = new DevicePreparer(new VfMac(_root, netlink), new VfioBinding(_root), _events, _inventory.Poke);
@@ -83,6 +84,7 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
     {
         // Before any VM starts: what a kernel or firmware update has changed is said before it makes a start fail.
         _doctor.Look();
+        ExitTrace.CleanUp(_root);
         await _vms.AdoptAsync(stop);
         _board.Open();
         if (_wanted.Load() is { } stored)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Exitless.Agent;
+using Exitless.Agent.Events;
 using Exitless.Agent.Telemetry;
 using Exitless.Contracts;
 using Exitless.Linux;
@@ -66,7 +67,7 @@ internal sealed record SamplerCost(double? Percent, string? Why)
     {
         var signal = new AsyncSignal();
         var feed = new SampleFeed(signal, TimeProvider.System);
-        using var sampler = new Sampler(feed, root, TimeProvider.System, NullLogger.Instance);
+        using var sampler = new Sampler(feed, root, new EventLog(new AsyncSignal(), TimeProvider.System), TimeProvider.System, NullLogger.Instance);
         for (var vm = 0; vm < guests.Count; vm++)
         {
             // The processes are this machine's; everything else is the composed host's.

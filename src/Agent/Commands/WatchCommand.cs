@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Exitless.Agent.ExitReasons;
 using Exitless.Agent.Watching;
 using Exitless.Linux;
 
@@ -18,12 +19,13 @@ internal static class WatchCommand
             if (result.GetValueOrDefault<int>() < 0)
                 result.AddError("--seconds takes 0 or more.");
         });
-        var command = new Command("watch", "Grades the interrupts of every VM of this host (QEMU's, libvirt's, ours), once a second; changes nothing.") { json, seconds };
+        var reasons = new Option<bool>("--reasons") { Description = "Tell exits by their true reason too. While this runs the kernel counts each exit of each VM, in a tracing instance of our own; docs/exit-less.md says what that costs." };
+        var command = new Command("watch", "Grades the interrupts of every VM of this host (QEMU's, libvirt's, ours), once a second; changes nothing.") { json, seconds, reasons };
         command.SetAction(async (parsed, stop) =>
         {
             try
             {
-                await RunAsync(parsed.GetValue(json), parsed.GetValue(seconds), TimeProvider.System, stop);
+                await RunAsync(parsed.GetValue(json), parsed.GetValue(seconds), parsed.GetValue(reasons), TimeProvider.System, stop);
                 return 0;
             }
             catch (AgentException e)
@@ -38,16 +40,24 @@ internal static class WatchCommand
         return command;
     }
 
-    private static async Task RunAsync(bool json, int seconds, TimeProvider time, CancellationToken stop)
+    private static async Task RunAsync(bool json, int seconds, bool reasons, TimeProvider time, CancellationToken stop)
     {
         DescriptorLimit.Raise();
-        using var watch = new Watch(HostRoot.Machine);
+        ExitTrace? trace = null;
+        if (reasons)
+        {
+            ExitTrace.CleanUp(HostRoot.Machine);
+            trace = new ExitTrace(HostRoot.Machine);
+        }
+        using var watch = new Watch(HostRoot.Machine, trace);
         using var timer = new PeriodicTimer(Period, time);
         watch.Read();
         for (var second = 1; seconds == 0 || second <= seconds; second++)
         {
             await timer.WaitForNextTickAsync(stop);
             var read = watch.Read();
+            if (trace?.Refusal is { } refusal)
+                throw new AgentException(refusal, "Leave --reasons out: the grades need no trace.");
             if (!json)
             {
                 Console.WriteLine($"{time.GetLocalNow():HH:mm:ss}");

@@ -2,6 +2,7 @@ using System.Globalization;
 using Exitless.Agent.Machines;
 using Exitless.Contracts;
 using Exitless.Linux;
+using Exitless.Linux.Procfs;
 using Exitless.Linux.Sysfs;
 using Exitless.Vmm.Control;
 
@@ -66,12 +67,10 @@ internal sealed class LocalityReader(HostRoot root)
     {
         var places = new SortedDictionary<uint, VcpuPlace>();
         var folder = root.Proc(string.Create(CultureInfo.InvariantCulture, $"{processId}/task"));
-        foreach (var task in SysfsFile.Names(folder))
+        foreach (var (vcpu, thread) in VcpuThreads.Of(root, processId))
         {
-            if (SysfsFile.Text($"{folder}/{task}/comm") is not { } name || !name.StartsWith("vcpu ", StringComparison.Ordinal)
-                || !uint.TryParse(name.AsSpan(5), NumberStyles.None, CultureInfo.InvariantCulture, out var index))
-                continue;
-            var allowed = (SysfsFile.Text($"{folder}/{task}/status") ?? "").Split('\n').FirstOrDefault(l => l.StartsWith("Cpus_allowed_list:", StringComparison.Ordinal));
+            var index = (uint)vcpu;
+            var allowed = (SysfsFile.Text($"{folder}/{thread}/status") ?? "").Split('\n').FirstOrDefault(l => l.StartsWith("Cpus_allowed_list:", StringComparison.Ordinal));
             var place = new VcpuPlace { Index = index };
             place.Cpus.AddRange(CpuList.Parse(allowed?[(allowed.IndexOf(':', StringComparison.Ordinal) + 1)..]));
             places[index] = place;

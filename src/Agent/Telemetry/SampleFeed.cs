@@ -9,6 +9,8 @@ namespace Exitless.Agent.Telemetry;
 /// </summary>
 internal sealed class SampleFeed(AsyncSignal signal, TimeProvider time) : ILinkSource
 {
+    // Rows that a viewer may be behind; the back-fill is taken at once.
+    private const int MostUntaken = 30;
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Track> _tracks = new(StringComparer.Ordinal);
     private readonly HashSet<ulong> _schemasSent = [];
@@ -59,6 +61,13 @@ internal sealed class SampleFeed(AsyncSignal signal, TimeProvider time) : ILinkS
             }
         }
         signal.Set();
+    }
+
+    /// <summary>True while somebody watches the VM and its rows are taken: over a link that is lost nobody sees anything.</summary>
+    public bool IsLookedAt(string vmId)
+    {
+        lock (_gate)
+            return _tracks.TryGetValue(vmId, out var track) && track.Watched && track.Ring.NextSequence - track.Next <= MostUntaken;
     }
 
     public void Acknowledge(SampleAck ack)

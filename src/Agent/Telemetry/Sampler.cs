@@ -1,3 +1,5 @@
+using Exitless.Agent.Events;
+using Exitless.Agent.ExitReasons;
 using Exitless.Agent.Machines;
 using Exitless.Contracts;
 using Exitless.Linux;
@@ -7,13 +9,14 @@ using Microsoft.Extensions.Logging;
 
 namespace Exitless.Agent.Telemetry;
 
-/// <summary>Once a second reads every running VM into its ring.</summary>
-internal sealed partial class Sampler(SampleFeed feed, HostRoot root, TimeProvider time, ILogger log) : IVmWatcher, IDisposable
+/// <summary>Once a second reads every running VM into its ring; the exits by reason of those alone at which somebody looks.</summary>
+internal sealed partial class Sampler(SampleFeed feed, HostRoot root, EventLog events, TimeProvider time, ILogger log) : IVmWatcher, IDisposable
 {
     private const long StoredPeriod = 10_000;   // ms
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
     private readonly Lock _gate = new();
     private readonly VfioInterrupts _interrupts = new(root);
+    private readonly ExitTrace _trace = new(root);
     private readonly Dictionary<string, Entry> _running = new(StringComparer.Ordinal);
     private ulong _lastSchemaId = (ulong)time.GetUtcNow().ToUnixTimeMilliseconds();   // differs from an earlier agent's
 
@@ -36,7 +39,7 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, TimeProvid
     /// <exception cref="IOException">The VM's process is gone.</exception>
     public void Add(string vmId, int processId, VmmStatistics statistics, IReadOnlyList<string> addresses)
     {
-        var sampler = new VmSampler(vmId, root, processId, statistics, _interrupts, addresses, () => Interlocked.Increment(ref _lastSchemaId));
+        var sampler = new VmSampler(vmId, root, processId, statistics, _interrupts, addresses, _trace, () => Interlocked.Increment(ref _lastSchemaId));
         lock (_gate)
         {
             if (_running.Remove(vmId, out var before))
@@ -69,6 +72,12 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, TimeProvid
         lock (_gate)
         {
             _interrupts.Next();
+            foreach (var (vmId, entry) in _running)
+            {
+                if (entry.Sampler.Look(feed.IsLookedAt(vmId)) is { } refusal)
+                    events.Warning("exit-reasons-unavailable", refusal, vmId);
+            }
+            _trace.Read();
             foreach (var entry in _running.Values)
             {
                 try
@@ -98,6 +107,7 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, TimeProvid
                 entry.Sampler.Dispose();
             _running.Clear();
         }
+        _trace.Dispose();
         _interrupts.Dispose();
     }
 

@@ -1,3 +1,4 @@
+using Exitless.Agent.ExitReasons;
 using Exitless.Agent.Grading;
 using Exitless.Contracts;
 using Exitless.Linux;
@@ -16,17 +17,19 @@ internal sealed class VmSampler : IDisposable
     private readonly ProcessUsage _process;
     private readonly Func<ulong> _nextSchemaId;
     private readonly VectorColumns _vectors;
+    private readonly ReasonColumns _reasons;
     private readonly VectorGrade? _bypass;
     private readonly ExitRatio _ratio = new();
     private VmGrader _grader = null!;
     private long[] _row = [];
 
-    public VmSampler(string vmId, HostRoot root, int processId, VmmStatistics statistics, VfioInterrupts interrupts, IReadOnlyList<string> addresses, Func<ulong> nextSchemaId)
+    public VmSampler(string vmId, HostRoot root, int processId, VmmStatistics statistics, VfioInterrupts interrupts, IReadOnlyList<string> addresses, ExitTrace trace, Func<ulong> nextSchemaId)
     {
         (_vmId, _descriptors, _nextSchemaId) = (vmId, statistics, nextSchemaId);
         _statistics = [KvmStatistics.Open(statistics.Vm), .. statistics.Vcpus.Select(KvmStatistics.Open)];
         _process = new ProcessUsage(root, processId);
         _vectors = new VectorColumns(interrupts, addresses);
+        _reasons = new ReasonColumns(trace, root, processId);
         _bypass = HostBypass.Read(root);
         Schema = MakeSchema();
     }
@@ -34,10 +37,15 @@ internal sealed class VmSampler : IDisposable
     /// <summary>The columns of the row that <see cref="Read"/> gave last.</summary>
     public SampleSchema Schema { get; private set; }
 
+    /// <summary>Counts exits by their true reason while somebody looks.</summary>
+    /// <returns>Why they cannot be counted, once; else null.</returns>
+    public string? Look(bool look) => _reasons.Look(look);
+
     /// <exception cref="LinuxException">The process is gone.</exception>
     public ReadOnlySpan<long> Read()
     {
-        if (_vectors.Read())
+        // Both are read, whichever has changed.
+        if (_vectors.Read() | _reasons.Read())
             Schema = MakeSchema();
         var at = 0;
         foreach (var statistics in _statistics)
@@ -47,6 +55,8 @@ internal sealed class VmSampler : IDisposable
         }
         _vectors.Write(_row.AsSpan(at));
         at += _vectors.Count;
+        _reasons.Write(_row.AsSpan(at));
+        at += _reasons.Count;
         _process.Read();
         _row[at++] = _process.GuestNanoseconds;
         _row[at++] = _process.HostNanoseconds;
@@ -59,6 +69,7 @@ internal sealed class VmSampler : IDisposable
     {
         _descriptors.Dispose();
         _vectors.Dispose();
+        _reasons.Dispose();
         _process.Dispose();
     }
 
@@ -72,6 +83,7 @@ internal sealed class VmSampler : IDisposable
                 Add(schema, prefix, item);
         }
         _vectors.AddTo(schema);
+        _reasons.AddTo(schema);
         Add(schema, "process.cpu_guest_ns", SeriesKind.Counter, "ns");
         Add(schema, "process.cpu_host_ns", SeriesKind.Counter, "ns");
         Add(schema, "process.rss_bytes", SeriesKind.Gauge, "bytes");

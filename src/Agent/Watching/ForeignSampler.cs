@@ -1,3 +1,4 @@
+using Exitless.Agent.ExitReasons;
 using Exitless.Agent.Grading;
 using Exitless.Agent.Telemetry;
 using Exitless.Contracts;
@@ -10,7 +11,7 @@ namespace Exitless.Agent.Watching;
 
 /// <summary>
 /// Grades a VM that Exitless did not start, once a second, from KVM's debugfs files (each the sum over the VM's vCPUs), its process and the <c>vfio-msix</c> lines.
-/// Reads only.
+/// Reads only; given a trace, it has the kernel count exits by reason.
 /// </summary>
 internal sealed class ForeignSampler : IDisposable
 {
@@ -23,18 +24,20 @@ internal sealed class ForeignSampler : IDisposable
     private readonly VectorColumns _vectors;
     private readonly VectorGrade? _bypass;
     private readonly ExitRatio _ratio = new();
+    private readonly ForeignReasons? _reasons;
     private VmGrader _grader;
     private long[] _row = [];
     private long[] _before = [];
 
     /// <exception cref="IOException">The VM has just ended.</exception>
-    public ForeignSampler(ForeignVm vm, HostRoot root, VfioInterrupts interrupts)
+    public ForeignSampler(ForeignVm vm, HostRoot root, VfioInterrupts interrupts, ExitTrace? trace)
     {
         _vm = vm;
         _files = [.. Statistics.Select(name => (name, Path.Combine(vm.Statistics, name))).Where(file => File.Exists(file.Item2))];
         _process = new ProcessUsage(root, vm.ProcessId);
         _vectors = new VectorColumns(interrupts, vm.Addresses);
         _bypass = HostBypass.Read(root);
+        _reasons = trace is null ? null : new ForeignReasons(trace, root, vm.ProcessId);
         _grader = MakeGrader();
     }
 
@@ -56,13 +59,15 @@ internal sealed class ForeignSampler : IDisposable
         _row[at++] = _process.GuestNanoseconds;
         _row[at++] = _process.HostNanoseconds;
         _grader.Grade(_row);
-        var second = comparable ? Compare(at) : null;
+        var reasons = _reasons?.Read();
+        var second = comparable ? Compare(at) with { Reasons = reasons } : null;
         _before = [.. _row];
         return second;
     }
 
     public void Dispose()
     {
+        _reasons?.Dispose();
         _process.Dispose();
         _vectors.Dispose();
     }
@@ -101,8 +106,16 @@ internal sealed class ForeignSampler : IDisposable
 /// <param name="Exits">VM exits in it.</param>
 /// <param name="ExitsPerInterrupt">See <see cref="ExitRatio"/>; null: not known.</param>
 /// <param name="MarginalExitsPerInterrupt">See <see cref="ExitRatio"/>; null: not known.</param>
-internal sealed record WatchedSecond(ForeignVm Vm, long Exits, double? ExitsPerInterrupt, double? MarginalExitsPerInterrupt, IReadOnlyList<WatchedVector> Vectors);
+internal sealed record WatchedSecond(ForeignVm Vm, long Exits, double? ExitsPerInterrupt, double? MarginalExitsPerInterrupt, IReadOnlyList<WatchedVector> Vectors)
+{
+    /// <summary>Exits by true reason, the most frequent first; null: nobody asked, or they cannot be counted.</summary>
+    public IReadOnlyList<WatchedReason>? Reasons { get; init; }
+}
 
 /// <summary>One vector in one second.</summary>
 /// <param name="Interrupts">As the host counts them.</param>
 internal sealed record WatchedVector(string Address, int Vector, long Interrupts, VectorGrade Grade);
+
+/// <summary>Exits for one reason in one second.</summary>
+/// <param name="Name">See <see cref="ExitKey.Name"/>.</param>
+internal sealed record WatchedReason(string Name, long Exits);

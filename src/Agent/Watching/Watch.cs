@@ -1,3 +1,4 @@
+using Exitless.Agent.ExitReasons;
 using Exitless.Linux;
 using Exitless.Linux.Interrupts;
 
@@ -7,7 +8,9 @@ namespace Exitless.Agent.Watching;
 /// Follows every VM of the host, whoever started it, once a second. Which devices a VM has is in its process's descriptors, thousands for a large VM: they are looked at
 /// when the VM is first seen, after 1, 2, 4, 8 and 16 seconds, since a VMM opens its devices after the VM, and then every half minute for those plugged in later.
 /// </summary>
-internal sealed class Watch(HostRoot root) : IDisposable
+/// <param name="root">The host.</param>
+/// <param name="trace">Counts exits by reason too; null: not. This owns it.</param>
+internal sealed class Watch(HostRoot root, ExitTrace? trace = null) : IDisposable
 {
     private const int LongestPause = 30;   // s
     private readonly Dictionary<string, Watched> _vms = new(StringComparer.Ordinal);
@@ -24,6 +27,7 @@ internal sealed class Watch(HostRoot root) : IDisposable
         var names = ForeignVm.Names(root);
         _second++;
         _interrupts.Next();
+        trace?.Read();
         foreach (var gone in _vms.Keys.Except(names, StringComparer.Ordinal).ToList())
             Forget(gone);
         var seconds = new List<WatchedSecond>();
@@ -47,6 +51,7 @@ internal sealed class Watch(HostRoot root) : IDisposable
     {
         foreach (var vm in _vms.Values)
             vm.Sampler.Dispose();
+        trace?.Dispose();
         _interrupts.Dispose();
     }
 
@@ -60,8 +65,8 @@ internal sealed class Watch(HostRoot root) : IDisposable
         if (known is null || !known.Vm.Addresses.SequenceEqual(vm.Addresses, StringComparer.Ordinal))
         {
             // A device that is plugged in or out makes another VM of it.
-            var sampler = new ForeignSampler(vm, root, _interrupts);
             known?.Sampler.Dispose();
+            var sampler = new ForeignSampler(vm, root, _interrupts, trace);
             _vms[name] = known = new Watched(vm, sampler) { Pause = known?.Pause ?? 1 };
         }
         known.LookAt = _second + known.Pause;

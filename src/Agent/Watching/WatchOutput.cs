@@ -33,6 +33,8 @@ internal static class WatchOutput
                 $"{second.Vm.Name} ({second.Vm.ProcessId}): {second.Exits} exits/s, {interrupts} device interrupts/s, {Ratio(second.ExitsPerInterrupt)} exits each, {Ratio(second.MarginalExitsPerInterrupt)} marginal");
             foreach (var vector in second.Vectors.Where(vector => vector.Interrupts > 0))
                 text.AppendLine(CultureInfo.InvariantCulture, $"  {vector.Address} msix {vector.Vector,-4} {vector.Interrupts,8}/s  {Word(vector.Grade)}");
+            foreach (var reason in second.Reasons ?? [])
+                text.AppendLine(CultureInfo.InvariantCulture, $"  {reason.Exits,8}/s  {Spoken(reason)}");
             if (second.Vm.Addresses.Count == 0)
                 text.AppendLine("  It owns no device through VFIO.");
         }
@@ -63,10 +65,21 @@ internal static class WatchOutput
                 json.WriteEndObject();
             }
             json.WriteEndArray();
+            if (second.Reasons is { } reasons)
+            {
+                json.WriteStartObject("exitsByReason");
+                foreach (var reason in reasons)
+                    json.WriteNumber(reason.Name, reason.Exits);
+                json.WriteEndObject();
+            }
             json.WriteEndObject();
         }
         return Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length);
     }
+
+    // "msr_write.tsc_deadline" is a part of "msr_write", or of AMD's "msr".
+    private static string Spoken(WatchedReason reason) => reason.Name.IndexOf('.', StringComparison.Ordinal) is > 0 and var dot
+        ? $"  of these {reason.Name[..dot].Replace('_', ' ')} {reason.Name[(dot + 1)..].Replace('_', ' ')}" : reason.Name.Replace('_', ' ');
 
     private static string Ratio(double? ratio) => ratio is { } known ? known.ToString("0.00", CultureInfo.InvariantCulture) : "?";
 

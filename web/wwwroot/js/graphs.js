@@ -13,6 +13,7 @@ import { interruptRates, vectorOf } from "./interrupts.js";
 import { LegendTable } from "./legend.js";
 import { linkState, openStream } from "./link.js";
 import { recentMean, sumOf } from "./rates.js";
+import { isReasonSeries, reasonRates, ReasonColors } from "./reasons.js";
 import { SampleRing } from "./ring.js";
 import { StatisticsTable } from "./statistics.js";
 
@@ -22,6 +23,8 @@ const excessSamples = 10;
 const staleMs = 3500;
 const windows = [{ minutes: 1, label: "1 min" }, { minutes: 5, label: "5 min" }, { minutes: 15, label: "15 min" }];
 const windowKey = "exitless.graph-window";
+const groupings = [{ key: "statistic", label: "by statistic" }, { key: "reason", label: "by true reason" }];
+const groupingKey = "exitless.exits-grouping";
 
 const exitColors = Object.fromEntries([...exitKinds, otherKind].map(kind => [kind, `--exit-${kind.replaceAll("_", "-")}`]));
 const vectorColor = index => `--vector-${index % 8}`;
@@ -45,6 +48,8 @@ class GraphPanel {
   #hover = null;
   #frame = 0;
   #minutes = 5;
+  #grouping = stored(groupingKey) === "reason" ? "reason" : "statistic";
+  #reasonColors = new ReasonColors();
   #drawn = null;
   #charts;
   #stream;
@@ -58,7 +63,7 @@ class GraphPanel {
     this.#minutes = storedWindow();
     const syncKey = `vm-${vmId}`;
     this.#charts = [
-      this.#card("exits", "VM exits", "per second, by KVM statistic", { stacked: true, format: compact, syncKey, total: "exits", lineOfTotal: true }),
+      this.#card("exits", "VM exits", "per second", { stacked: true, format: compact, syncKey, total: "exits", lineOfTotal: true }),
       this.#card("interrupts", "Device interrupts", "per second, by MSI-X vector", { stacked: false, format: compact, syncKey, total: "total" }),
       this.#card("cpu", "CPU time", "per cent of one CPU", { stacked: true, format: percent, syncKey, total: "total" }),
     ];
@@ -99,7 +104,7 @@ class GraphPanel {
 
   #setSchema(series) {
     this.#schema = series;
-    const drawn = key => isExitSeries(key) || vectorOf(key) !== null || isGradeSeries(key) || key === guestKey || key === hostKey || key === residentKey;
+    const drawn = key => isExitSeries(key) || isReasonSeries(key) || vectorOf(key) !== null || isGradeSeries(key) || key === guestKey || key === hostKey || key === residentKey;
     this.#ring.setSchema(series.map(one => drawn(one.key) ? one.key : null));
     this.#statistics.setSchema(series);
   }
@@ -134,13 +139,16 @@ class GraphPanel {
     const to = this.#now();
     const window = [to - this.#minutes * 60_000, to];
     const [exitChart, interruptChart, cpuChart] = this.#charts;
-    this.#paint(exitChart, exits.times, exits.layers.map(layer => ({ ...layer, color: exitColors[layer.name] })), exits.total, window);
+    const reasons = this.#grouping === "reason" ? reasonRates(this.#ring) : null;
+    this.#paint(exitChart, exits.times, reasons === null
+      ? exits.layers.map(layer => ({ ...layer, color: exitColors[layer.name] }))
+      : reasons.layers.map(layer => ({ ...layer, color: this.#reasonColors.of(layer.name) })), exits.total, window);
     this.#paint(interruptChart, interrupts.times, interrupts.lines.map((line, i) => ({ ...line, color: vectorColor(i) })), interrupts.total, window);
     this.#paint(cpuChart, cpu.times, cpuLayers, sumOf([cpu.guest, cpu.host], cpu.times.length), window);
     this.#drawn = { exits, interrupts };
     this.#figures.render(this.#ring, exits, interrupts, cpu);
     this.#grades.render(newestGrades(this.#ring), new Map(interrupts.lines.map(line => [line.key, line.rates.at(-1)])));
-    this.#excess(exits);
+    this.#note(exits, reasons);
     this.#legends();
     this.#statistics.render();
   }
@@ -151,11 +159,12 @@ class GraphPanel {
     chart.plot.draw(times, layers, chart.lineOfTotal ? total : null, window);
   }
 
-  #excess(exits) {
+  #note(exits, reasons) {
     const over = recentMean(exits.excess, excessSamples);
-    const show = over > 0.5;
-    this.#parts.excess.hidden = !show;
-    if (show) this.#parts.excess.textContent = `The kinds exceed “exits” by ${compact(over)}/s: an exit was counted under two of them.`;
+    const words = reasons !== null ? reasonWords(reasons)
+      : over > 0.5 ? `The kinds exceed “exits” by ${compact(over)}/s: an exit was counted under two of them.` : "";
+    this.#parts.excess.hidden = words === "";
+    if (this.#parts.excess.textContent !== words) this.#parts.excess.textContent = words;
   }
 
   #legends() {
@@ -226,8 +235,27 @@ class GraphPanel {
     const plot = new Chart(plotHost, { ...options, onCursor: index => { this.#hover = index; if (this.#drawn !== null) this.#legends(); } });
     const heading = element("header", { class: "chart-heading" }, element("h3", {}, title), element("span", { class: "chart-unit" }, unit));
     const parts = [heading, element("div", { class: "chart-body" }, plotHost, legend.root)];
+    if (name === "exits") heading.append(element("div", { class: "graph-spacer" }), this.#groupings());
     if (name === "exits") parts.push(this.#parts.excess = element("p", { class: "chart-note", hidden: "", "data-testid": "exits-excess" }));
     return { card: element("section", { class: "chart-card" }, ...parts), plot, legend, layers: [], total: null, totalName: options.total, lineOfTotal: options.lineOfTotal === true };
+  }
+
+  #groupings() {
+    const choices = groupings.map(({ key, label }) => button(label, () => this.#setGrouping(key), { "data-testid": `exits-by-${key}` }));
+    this.#parts.groupings = choices;
+    this.#markGrouping();
+    return element("div", { class: "segmented", role: "group", "aria-label": "Exits are told" }, ...choices);
+  }
+
+  #setGrouping(key) {
+    this.#grouping = key;
+    store(groupingKey, key);
+    this.#markGrouping();
+    this.#request();
+  }
+
+  #markGrouping() {
+    this.#parts.groupings.forEach((choice, i) => choice.setAttribute("aria-pressed", String(groupings[i].key === this.#grouping)));
   }
 
   #setPaused(paused) {
@@ -239,7 +267,7 @@ class GraphPanel {
 
   #setWindow(minutes) {
     this.#minutes = minutes;
-    try { localStorage.setItem(windowKey, String(minutes)); } catch { /* then it lasts as long as this page */ }
+    store(windowKey, String(minutes));
     this.#markWindow();
     this.#request();
   }
@@ -251,12 +279,22 @@ class GraphPanel {
 }
 
 function storedWindow() {
-  try {
-    const minutes = Number(localStorage.getItem(windowKey));
-    return windows.some(window => window.minutes === minutes) ? minutes : 15;
-  } catch {
-    return 15;
-  }
+  const minutes = Number(stored(windowKey));
+  return windows.some(window => window.minutes === minutes) ? minutes : 15;
+}
+
+function stored(key) {
+  try { return localStorage.getItem(key); } catch { return null; }
+}
+
+function store(key, value) {
+  try { localStorage.setItem(key, value); } catch { /* then it lasts as long as this page */ }
+}
+
+function reasonWords({ layers }) {
+  return layers.length === 0
+    ? "No exit has been counted by reason yet. The host does so while somebody looks; where its kernel does not let the agent, an event says why."
+    : "Counted by the host's kernel at each exit while somebody looks, which makes each exit a little dearer.";
 }
 
 function ago(ms) {
