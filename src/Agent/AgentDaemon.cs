@@ -14,6 +14,7 @@ using Exitless.Agent.Sriov;
 using Exitless.Agent.Storage;
 using Exitless.Agent.Telemetry;
 using Exitless.Agent.Wanted;
+using Exitless.Agent.Watching;
 using Exitless.Contracts;
 using Exitless.Linux;
 using Microsoft.Extensions.Logging;
@@ -36,6 +37,8 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
     private readonly LatestSource<Contracts.Inventory> _inventorySource;
     private readonly LatestSource<DoctorReport> _reportSource;
     private readonly LatestSource<ObservedState> _observedSource;
+    private readonly LatestSource<ForeignVms> _foreignSource;
+    private readonly ForeignFeed _foreign;
     private readonly InventoryFeed _inventory;
     private readonly DoctorFeed _doctor;
     private readonly ObservedBoard _board;
@@ -60,6 +63,10 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         _inventorySource = new LatestSource<Contracts.Inventory>(_signal, i => new AgentMessage { Inventory = i });
         _reportSource = new LatestSource<DoctorReport>(_signal, r => new AgentMessage { Report = r });
         _observedSource = new LatestSource<ObservedState>(_signal, o => new AgentMessage { Observed = o });
+        _foreignSource = new LatestSource<ForeignVms>(_signal, f => new AgentMessage { Foreign = f });
+        // Our own are told in more detail.
+        var watch = new Watch(_root, passedOver: process => _vms!.AllRunning().Any(vm => vm.Vm.ProcessId == process), longestPause: 3, ratioSamples: 1);
+        _foreign = new ForeignFeed(watch, _foreignSource, time);
         var (claims, cpus) = (new DeviceClaims(), new CpuClaims());
         var uses = new DeviceUseReader(_root, netlink, () => _controlPlane, () => claims.Addresses);
         var images = new ImageFolder(Path.Combine(options.StateFolder, "images"));
@@ -93,9 +100,10 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         var inventory = _inventory.RunAsync(stop);
         var doctor = _doctor.RunAsync(stop);
         var locality = new LocalityFeed(_vms, new LocalityReader(_root), _board, _time).RunAsync(stop);
+        var foreign = _foreign.RunAsync(stop);
         var link = LinkAsync(stop);
         // None ends by itself; one that fails takes the agent down, and the service manager starts it again.
-        await await Task.WhenAny(inventory, doctor, locality, samples, link);
+        await await Task.WhenAny(inventory, doctor, locality, samples, foreign, link);
     }
 
     /// <summary>Lets go of everything; VMs run on.</summary>
@@ -103,6 +111,7 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
     {
         await _vms.DisposeAsync();
         _sampler.Dispose();
+        _foreign.Dispose();
     }
 
     async Task IVmWatcher.StartedAsync(WantedVm vm, RunningVm running)
@@ -132,7 +141,7 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         _controlPlane = await ResolveAsync(server, stop);
         _inventory.Poke();
         await new ControlLink(
-            _store, _channels, _enroller, _root, server, _signal, [_observedSource, _inventorySource, _reportSource, _events, _consoles, _samples], () => _wanted.Generation, Receive, _time, _log).RunAsync(stop);
+            _store, _channels, _enroller, _root, server, _signal, [_observedSource, _inventorySource, _reportSource, _foreignSource, _events, _consoles, _samples], () => _wanted.Generation, Receive, _time, _log).RunAsync(stop);
     }
 
     private void Receive(ControlMessage message)

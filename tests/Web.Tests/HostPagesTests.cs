@@ -55,6 +55,23 @@ public sealed class HostPagesTests : DashboardContext
     }
 
     [Fact]
+    public void VMs_of_other_monitors_are_shown_with_their_grades_and_nothing_to_press()
+    {
+        var host = Store.AddHost("h1");
+        Store.Hosts.ObservedVms.Add(new ObservedVmDto(412, "web", "/usr/bin/qemu-system-x86_64", 2200, 1000, 2.2, null,
+            [new("0000:01:10.0", 0, 0, "idle"), new("0000:01:10.0", 1, 1000, "injected")], MemoryStore.Epoch));
+
+        var page = Show<HostDetail>(p => p.Add(x => x.Id, host.Id));
+
+        var row = page.WaitForElement(Id("observed-vm"));
+        Assert.Equal("web", row.QuerySelector(".row-name")!.TextContent);
+        Assert.Contains("412 qemu-system-x86_64", row.TextContent, StringComparison.Ordinal);
+        Assert.Contains("2.20", row.TextContent, StringComparison.Ordinal);
+        Assert.Equal("injected", Assert.Single(row.QuerySelectorAll(".grade")).TextContent);
+        Assert.Empty(row.QuerySelectorAll("button, a"));
+    }
+
+    [Fact]
     public void What_the_doctor_found_stands_worst_first_with_evidence_and_a_remedy_to_copy()
     {
         var host = Store.AddHost("h1");

@@ -116,6 +116,10 @@ public sealed class MemoryStore
 
         public Task<HostDto> GetAsync(Guid hostId, CancellationToken ct) => Task.FromResult(All.Find(host => host.Id == hostId) ?? throw ProblemException.NotFound("Host", hostId));
 
+        public List<ObservedVmDto> ObservedVms { get; } = [];
+
+        public Task<IReadOnlyList<ObservedVmDto>> ListObservedVmsAsync(Guid hostId, CancellationToken ct) => Task.FromResult<IReadOnlyList<ObservedVmDto>>([.. ObservedVms]);
+
         public Task<IReadOnlyList<DeviceDto>> ListDevicesAsync(Guid? hostId, CancellationToken ct) => Task.FromResult<IReadOnlyList<DeviceDto>>([.. Devices.Where(device => hostId is null || device.HostId == hostId)]);
 
         Task<IReadOnlyList<FindingDto>> IHostFindings.ListAsync(Guid? hostId, FindingSeverity atLeast, CancellationToken ct) =>

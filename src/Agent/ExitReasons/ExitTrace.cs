@@ -36,7 +36,9 @@ internal sealed class ExitTrace(HostRoot root) : IDisposable
     {
         foreach (var name in TraceInstance.Names(root).Where(n => n.StartsWith(Prefix, StringComparison.Ordinal)))
         {
-            if (int.TryParse(name.AsSpan(Prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var owner) && owner != Environment.ProcessId && IsAgent(root, owner))
+            if (!int.TryParse(name.AsSpan(Prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var owner))
+                continue;   // not ours
+            if (owner != Environment.ProcessId && IsAgent(root, owner))
                 continue;   // the daemon's, or a watch's, that runs beside us
             try
             {

@@ -4,17 +4,20 @@ namespace Exitless.Agent.Grading;
 /// Exits per device interrupt over the last ten seconds: all of them, and the marginal ones, which leave out what the guest costs at rest (the measure of the
 /// ELI paper, ASPLOS 2012, section 6, and how it changes with load).
 /// </summary>
-internal sealed class ExitRatio
+/// <param name="samples">What is called a second below may be longer; so many of them count.</param>
+internal sealed class ExitRatio(int samples = ExitRatio.Seconds)
 {
     /// <summary>What <see cref="Total"/> and <see cref="Marginal"/> give where there is nothing to divide by.</summary>
     public const long Unknown = -1;
 
-    private const int Seconds = 10;
+    /// <summary>How many seconds a ratio tells of.</summary>
+    public const int Seconds = 10;
+
     // So many seconds at rest make a figure; the newest count most.
     private const int RestSeconds = 3;
     private const double Newest = 0.1;
-    private readonly long[] _exits = new long[Seconds];
-    private readonly long[] _interrupts = new long[Seconds];
+    private readonly long[] _exits = new long[samples];
+    private readonly long[] _interrupts = new long[samples];
     private int _next;
     private int _known;
     private int _atRest;
@@ -40,8 +43,8 @@ internal sealed class ExitRatio
     public void Add(long exits, long interrupts, bool halted)
     {
         (_exits[_next], _interrupts[_next]) = (exits, interrupts);
-        _next = (_next + 1) % Seconds;
-        _known = Math.Min(_known + 1, Seconds);
+        _next = (_next + 1) % samples;
+        _known = Math.Min(_known + 1, samples);
         if (interrupts > 0 || !halted)
             return;
         _rest = _atRest == 0 ? exits : _atRest < RestSeconds ? (_rest * _atRest + exits) / (_atRest + 1) : _rest + (exits - _rest) * Newest;

@@ -5,7 +5,7 @@ using Exitless.Linux.Procfs;
 namespace Exitless.Agent.Watching;
 
 /// <summary>The exits of a VM that Exitless did not start by true reason, second by second, summed over its vCPUs.</summary>
-internal sealed class ForeignReasons(ExitTrace trace, HostRoot root, int processId) : IDisposable
+internal sealed class ForeignReasons(ExitTrace trace, HostRoot root, ForeignVm vm) : IDisposable
 {
     private readonly Dictionary<string, long> _now = new(StringComparer.Ordinal);
     private Dictionary<string, long>? _before;
@@ -14,13 +14,12 @@ internal sealed class ForeignReasons(ExitTrace trace, HostRoot root, int process
     /// <returns>What came since the last reading; null for the first.</returns>
     public IReadOnlyList<WatchedReason>? Read()
     {
-        if (!trace.Follows(processId))
+        if (!trace.Follows(vm.ProcessId))
         {
-            // Threads without a name that tells: all of them. Only those of vCPUs exit.
-            var vcpus = VcpuThreads.Of(root, processId);
-            _threads = vcpus.Count > 0 ? [.. vcpus.Select(t => t.Thread)] : VcpuThreads.All(root, processId);
+            // Where the kernel does not tell which threads are vCPUs': all of them. No other exits.
+            _threads = vm.Vcpus.Count > 0 ? vm.Vcpus : VcpuThreads.All(root, vm.ProcessId);
             _before = null;
-            trace.TryFollow(processId, _threads);
+            trace.TryFollow(vm.ProcessId, _threads);
             return null;
         }
         _now.Clear();
@@ -36,5 +35,5 @@ internal sealed class ForeignReasons(ExitTrace trace, HostRoot root, int process
         return risen;
     }
 
-    public void Dispose() => trace.Leave(processId);
+    public void Dispose() => trace.Leave(vm.ProcessId);
 }

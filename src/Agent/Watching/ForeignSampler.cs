@@ -10,7 +10,7 @@ using Exitless.Linux.Sysfs;
 namespace Exitless.Agent.Watching;
 
 /// <summary>
-/// Grades a VM that Exitless did not start, once a second, from KVM's debugfs files (each the sum over the VM's vCPUs), its process and the <c>vfio-msix</c> lines.
+/// Grades a VM that Exitless did not start, reading by reading, from KVM's debugfs files (each the sum over the VM's vCPUs), its process and the <c>vfio-msix</c> lines.
 /// Reads only; given a trace, it has the kernel count exits by reason.
 /// </summary>
 internal sealed class ForeignSampler : IDisposable
@@ -23,21 +23,22 @@ internal sealed class ForeignSampler : IDisposable
     private readonly ProcessUsage _process;
     private readonly VectorColumns _vectors;
     private readonly VectorGrade? _bypass;
-    private readonly ExitRatio _ratio = new();
+    private readonly ExitRatio _ratio;
     private readonly ForeignReasons? _reasons;
     private VmGrader _grader;
     private long[] _row = [];
     private long[] _before = [];
 
     /// <exception cref="IOException">The VM has just ended.</exception>
-    public ForeignSampler(ForeignVm vm, HostRoot root, VfioInterrupts interrupts, ExitTrace? trace)
+    public ForeignSampler(ForeignVm vm, HostRoot root, VfioInterrupts interrupts, ExitTrace? trace, int ratioSamples)
     {
         _vm = vm;
         _files = [.. Statistics.Select(name => (name, Path.Combine(vm.Statistics, name))).Where(file => File.Exists(file.Item2))];
         _process = new ProcessUsage(root, vm.ProcessId);
         _vectors = new VectorColumns(interrupts, vm.Addresses);
         _bypass = HostBypass.Read(root);
-        _reasons = trace is null ? null : new ForeignReasons(trace, root, vm.ProcessId);
+        _ratio = new ExitRatio(ratioSamples);
+        _reasons = trace is null ? null : new ForeignReasons(trace, root, vm);
         _grader = MakeGrader();
     }
 

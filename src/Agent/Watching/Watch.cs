@@ -1,20 +1,24 @@
 using Exitless.Agent.ExitReasons;
+using Exitless.Agent.Grading;
 using Exitless.Linux;
 using Exitless.Linux.Interrupts;
 
 namespace Exitless.Agent.Watching;
 
 /// <summary>
-/// Follows every VM of the host, whoever started it, once a second. Which devices a VM has is in its process's descriptors, thousands for a large VM: they are looked at
-/// when the VM is first seen, after 1, 2, 4, 8 and 16 seconds, since a VMM opens its devices after the VM, and then every half minute for those plugged in later.
+/// Follows every VM of the host, whoever started it, once a second or more seldom. Which devices a VM has is in its process's descriptors, thousands for a large VM: they are looked at
+/// when the VM is first seen, at the 1st, 2nd, 4th, 8th and 16th reading after, since a VMM opens its devices after the VM, and then at every 30th for those plugged in later.
 /// </summary>
 /// <param name="root">The host.</param>
 /// <param name="trace">Counts exits by reason too; null: not. This owns it.</param>
-internal sealed class Watch(HostRoot root, ExitTrace? trace = null) : IDisposable
+/// <param name="passedOver">Tells of a process whose VM is not looked at; null: all are.</param>
+/// <param name="longestPause">Readings between two looks at a process's descriptors.</param>
+/// <param name="ratioSamples">Readings that <see cref="ExitRatio"/> is made of.</param>
+internal sealed class Watch(HostRoot root, ExitTrace? trace = null, Func<int, bool>? passedOver = null, int longestPause = 30, int ratioSamples = ExitRatio.Seconds) : IDisposable
 {
-    private const int LongestPause = 30;   // s
     private readonly Dictionary<string, Watched> _vms = new(StringComparer.Ordinal);
     private readonly VfioInterrupts _interrupts = new(root);
+    private readonly Dictionary<string, int> _processes = new(StringComparer.Ordinal);
     private long _second;
 
     /// <summary>How often the descriptors of a process were looked at.</summary>
@@ -25,6 +29,8 @@ internal sealed class Watch(HostRoot root, ExitTrace? trace = null) : IDisposabl
     public IReadOnlyList<WatchedSecond> Read()
     {
         var names = ForeignVm.Names(root);
+        foreach (var gone in _processes.Keys.Except(names, StringComparer.Ordinal).ToList())
+            _processes.Remove(gone);
         _second++;
         _interrupts.Next();
         trace?.Read();
@@ -35,7 +41,7 @@ internal sealed class Watch(HostRoot root, ExitTrace? trace = null) : IDisposabl
         {
             try
             {
-                if (Follow(name).Sampler.Read() is { } second)
+                if (ProcessOf(name) is { } process && passedOver?.Invoke(process) != true && Follow(name, process).Sampler.Read() is { } second)
                     seconds.Add(second);
             }
             catch (IOException)
@@ -55,22 +61,29 @@ internal sealed class Watch(HostRoot root, ExitTrace? trace = null) : IDisposabl
         _interrupts.Dispose();
     }
 
-    private Watched Follow(string name)
+    private int? ProcessOf(string name)
+    {
+        if (!_processes.TryGetValue(name, out var process) && ForeignVm.ProcessOf(root, name) is { } found)
+            _processes[name] = process = found;
+        return process > 0 ? process : null;
+    }
+
+    private Watched Follow(string name, int processId)
     {
         var known = _vms.GetValueOrDefault(name);
         if (known is not null && _second < known.LookAt)
             return known;
-        var vm = ForeignVm.Examine(root, name);
+        var vm = ForeignVm.Examine(root, name, processId);
         Looks++;
         if (known is null || !known.Vm.Addresses.SequenceEqual(vm.Addresses, StringComparer.Ordinal))
         {
             // A device that is plugged in or out makes another VM of it.
             known?.Sampler.Dispose();
-            var sampler = new ForeignSampler(vm, root, _interrupts, trace);
+            var sampler = new ForeignSampler(vm, root, _interrupts, trace, ratioSamples);
             _vms[name] = known = new Watched(vm, sampler) { Pause = known?.Pause ?? 1 };
         }
         known.LookAt = _second + known.Pause;
-        known.Pause = Math.Min(known.Pause * 2, LongestPause);
+        known.Pause = Math.Min(known.Pause * 2, longestPause);
         return known;
     }
 

@@ -88,6 +88,27 @@ public sealed record DeviceDto(
     string? Driver, int? IommuGroup, int? NumaNode, string? PfAddress, int? VfIndex, int TotalVfs, int NumVfs, int? WantedVfs,
     IReadOnlyList<string> NetInterfaces, string? Mac, bool LinkUp, string? InUse, VmReferenceDto? Owner, bool Assignable, ProblemDto? Problem);
 
+/// <summary>A VM that runs on a host and that Exitless did not start. It is watched, and nothing of it is changed.</summary>
+/// <param name="ProcessId">Of its monitor on the host.</param>
+/// <param name="Name">QEMU's <c>-name</c>, else the process's name.</param>
+/// <param name="Command">The monitor's program, without its arguments: they may hold secrets.</param>
+/// <param name="ExitsPerSecond">VM exits, summed over its vCPUs.</param>
+/// <param name="InterruptsPerSecond">Interrupts of its assigned devices, as the host counts them.</param>
+/// <param name="ExitsPerInterrupt">Exits of all causes for each device interrupt; null: no interrupt came.</param>
+/// <param name="MarginalExitsPerInterrupt">Exits under load less exits at rest, for each device interrupt; null: not known.</param>
+/// <param name="Vectors">Its devices' MSI-X vectors.</param>
+/// <param name="ReportedAt">When its host told this; of the ten seconds before.</param>
+public sealed record ObservedVmDto(
+    int ProcessId, string Name, string Command, double ExitsPerSecond, double InterruptsPerSecond, double? ExitsPerInterrupt, double? MarginalExitsPerInterrupt,
+    IReadOnlyList<ObservedVectorDto> Vectors, DateTimeOffset ReportedAt);
+
+/// <summary>How the interrupts of one vector of an observed VM reached it.</summary>
+/// <param name="Address">The device's PCI address.</param>
+/// <param name="Vector">Its index in the device's table.</param>
+/// <param name="InterruptsPerSecond">As the host counts them.</param>
+/// <param name="Grade">idle, injected, woken, assisted, posted, direct or unknown; <c>docs/exit-less.md</c> says what they mean.</param>
+public sealed record ObservedVectorDto(string Address, int Vector, double InterruptsPerSecond, string Grade);
+
 /// <summary>A VM, by id and name.</summary>
 public sealed record VmReferenceDto(Guid Id, string Name);
 
@@ -106,6 +127,9 @@ public interface IHostDirectory
 
     /// <summary>Devices of one host, or of all with null, by host and address.</summary>
     Task<IReadOnlyList<DeviceDto>> ListDevicesAsync(Guid? hostId, CancellationToken ct);
+
+    /// <summary>VMs that run on a host and that Exitless did not start, by process id; none while its link is lost. <see cref="ProblemException"/> <c>host-not-found</c>.</summary>
+    Task<IReadOnlyList<ObservedVmDto>> ListObservedVmsAsync(Guid hostId, CancellationToken ct);
 
     /// <summary>Asks a host to give a PF this many VFs.</summary>
     Task<OperationDto> SetVfsAsync(Guid hostId, string address, SetVfsRequest request, Actor by, CancellationToken ct);

@@ -34,6 +34,14 @@ internal sealed class HostDirectory(
         return await DevicesAsync(db, hosts, hostId, ct);
     }
 
+    public async Task<IReadOnlyList<ObservedVmDto>> ListObservedVmsAsync(Guid hostId, CancellationToken ct)
+    {
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        if (!await db.Hosts.AnyAsync(h => h.Id == hostId, ct))
+            throw ProblemException.NotFound("Host", hostId);
+        return links.Find(hostId)?.ObservedVms ?? [];
+    }
+
     public async Task<OperationDto> SetVfsAsync(Guid hostId, string address, SetVfsRequest request, Actor by, CancellationToken ct)
     {
         var id = await runner.RunAsync(async (db, changes) =>

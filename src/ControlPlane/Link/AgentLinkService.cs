@@ -17,7 +17,7 @@ namespace Exitless.ControlPlane.Link;
 [Authorize(AuthenticationSchemes = AgentCertificateHandler.SchemeName, Policy = AgentCertificateHandler.Policy)]
 internal sealed partial class AgentLinkService(
     LinkRegistry links, IDbContextFactory<ControlPlaneContext> contexts, ChangeRunner runner, InventoryIntake inventories, ReportIntake reports, ObservedIntake observed, WantedStateReader wanted,
-    MetricsWriter metrics, LiveStreams live, EnrolmentService enrolment, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<AgentLinkService> logger) : AgentLink.AgentLinkBase
+    MetricsWriter metrics, LiveStreams live, ChangeFeed feed, EnrolmentService enrolment, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<AgentLinkService> logger) : AgentLink.AgentLinkBase
 {
     /// <summary>The protocol that both sides of the link speak.</summary>
     public const uint Protocol = 1;
@@ -179,6 +179,12 @@ internal sealed partial class AgentLinkService(
                 break;
             case AgentMessage.BodyOneofCase.Report:
                 await reports.TakeAsync(link.HostId, message.Report, ct);
+                break;
+            case AgentMessage.BodyOneofCase.Foreign:
+                var none = link.ObservedVms.Count == 0 && message.Foreign.Vms.Count == 0;
+                link.ObservedVms = LinkMapping.ForeignVms(message.Foreign, time.GetUtcNow());
+                if (!none)
+                    feed.Publish(new Change(ChangeKind.Host, link.HostId));
                 break;
             case AgentMessage.BodyOneofCase.Observed:
                 await observed.TakeAsync(link.HostId, LinkMapping.Observed(message.Observed), ct);

@@ -37,6 +37,9 @@ internal sealed class HostLink(Guid hostId, string hostName, string serial) : ID
     /// <summary>VMs of this host, as far as the link has had to know.</summary>
     public ConcurrentDictionary<Guid, bool> KnownVms { get; } = new();
 
+    /// <summary>VMs that Exitless did not start, as last told. What a lost link told is not shown: nobody knows any more.</summary>
+    public IReadOnlyList<ObservedVmDto> ObservedVms { get; set; } = [];
+
     public void WakeWanted() => _wanted.Writer.TryWrite(true);
 
     public void Send(ControlMessage message)

@@ -14,6 +14,8 @@ internal static class LinkMapping
     private static readonly long FirstTime = DateTimeOffset.UnixEpoch.ToUnixTimeMilliseconds();
     private static readonly long LastTime = new DateTimeOffset(9999, 1, 1, 0, 0, 0, TimeSpan.Zero).ToUnixTimeMilliseconds();
 
+    private const int MostForeignVms = 1000, MostVectors = 4096;
+
     public static DateTimeOffset Time(long milliseconds) => DateTimeOffset.FromUnixTimeMilliseconds(Math.Clamp(milliseconds, FirstTime, LastTime));
 
     public static string? Text(string value) => value.Length == 0 ? null : Clean(value);
@@ -54,6 +56,11 @@ internal static class LinkMapping
         [.. l.Devices.Select(d => new DevicePlaceDto(Clean(d.Address), d.HasNode ? (int)d.Node : null))],
         [.. l.Memory.Select(m => new MemoryPlaceDto((int)m.Node, (long)m.Bytes))], []);
 
+    public static IReadOnlyList<ObservedVmDto> ForeignVms(ForeignVms foreign, DateTimeOffset at) => [.. foreign.Vms.Take(MostForeignVms).OrderBy(v => v.ProcessId).Select(v => new ObservedVmDto(
+        (int)v.ProcessId, Clean(v.Name), Clean(v.Program), Finite(v.ExitsPerSecond), v.Vectors.Take(MostVectors).Sum(x => Finite(x.InterruptsPerSecond)),
+        v.HasExitsPerInterrupt ? Finite(v.ExitsPerInterrupt) : null, v.HasMarginalExitsPerInterrupt ? Finite(v.MarginalExitsPerInterrupt) : null,
+        [.. v.Vectors.Take(MostVectors).Select(x => new ObservedVectorDto(Clean(x.Address), (int)x.Vector, Finite(x.InterruptsPerSecond), Clean(x.Grade)))], at))];
+
     public static IReadOnlyList<SeriesDto> Series(SampleSchema schema) => [.. schema.Series.Select(s => new SeriesDto(
         Clean(s.Key), s.Kind == Contracts.SeriesKind.Gauge ? Api.SeriesKind.Gauge : Api.SeriesKind.Counter, Clean(s.Unit)))];
 
@@ -68,6 +75,9 @@ internal static class LinkMapping
     public static DeviceFacts Device(PciDevice d) => new(
         Clean(d.Name), $"{d.VendorId:x4}", $"{d.DeviceId:x4}", $"{d.ClassCode:x6}", Text(d.Driver), d.HasIommuGroup ? (int)d.IommuGroup : null, d.HasNumaNode ? (int)d.NumaNode : null,
         d.HasVfIndex ? (int)d.VfIndex : null, (int)d.SriovTotalVfs, (int)d.SriovNumVfs, [.. d.NetInterfaces.Select(Clean)], Text(d.Mac), d.LinkUp, Text(d.InUse));
+
+    // JSON has no word for the others.
+    private static double Finite(double value) => double.IsFinite(value) ? value : 0;
 
     private static VmState State(Contracts.VmState state) => state switch
     {

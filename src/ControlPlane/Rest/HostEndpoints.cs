@@ -15,6 +15,7 @@ public static class HostEndpoints
         hosts.MapGet("", ListHosts).WithName(nameof(ListHosts));
         hosts.MapGet("/{hostId:guid}", GetHost).WithName(nameof(GetHost)).ProducesProblem(404);
         hosts.MapGet("/{hostId:guid}/devices", ListHostDevices).WithName(nameof(ListHostDevices)).ProducesProblem(404);
+        hosts.MapGet("/{hostId:guid}/observed-vms", ListObservedVms).WithName(nameof(ListObservedVms)).ProducesProblem(404);
         hosts.MapPost("/{hostId:guid}/devices/{address}/vfs", SetVfs).WithName(nameof(SetVfs)).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409);
         hosts.MapPost("/{hostId:guid}/actions/revoke", RevokeHost).WithName(nameof(RevokeHost)).ProducesProblem(404);
         api.MapGet("/devices", ListDevices).WithName(nameof(ListDevices)).WithTags("Hosts").ProducesProblem(404);
@@ -34,6 +35,12 @@ public static class HostEndpoints
     /// <param name="hosts">The hosts.</param>
     /// <param name="ct">Ends with the request.</param>
     public static async Task<Ok<IReadOnlyList<DeviceDto>>> ListHostDevices(Guid hostId, IHostDirectory hosts, CancellationToken ct) => TypedResults.Ok(await hosts.ListDevicesAsync(hostId, ct));
+
+    /// <summary>Lists the VMs that run on a host and that Exitless did not start, with the grade of each of their vectors; none while the host's link is lost.</summary>
+    /// <param name="hostId">The host's id.</param>
+    /// <param name="hosts">The hosts.</param>
+    /// <param name="ct">Ends with the request.</param>
+    public static async Task<Ok<IReadOnlyList<ObservedVmDto>>> ListObservedVms(Guid hostId, IHostDirectory hosts, CancellationToken ct) => TypedResults.Ok(await hosts.ListObservedVmsAsync(hostId, ct));
 
     /// <summary>Lists the PCI functions of all hosts, or of one.</summary>
     /// <param name="hostId">Of this host only.</param>

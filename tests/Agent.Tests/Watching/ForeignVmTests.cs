@@ -1,6 +1,10 @@
 using Exitless.Agent.Grading;
+using Exitless.Agent.Link;
 using Exitless.Agent.Watching;
+using Exitless.Contracts;
 using Exitless.Linux;
+using Microsoft.Extensions.Time.Testing;
+using ForeignVm = Exitless.Agent.Watching.ForeignVm;
 
 namespace Exitless.Agent.Tests.Watching;
 
@@ -13,6 +17,7 @@ public sealed class ForeignVmTests : IDisposable
     {
         Write("proc/interrupts", Interrupts(0));
         Write("proc/412/cmdline", "qemu-system-x86_64\0-name\0guest=web,debug-threads=on\0-m\0256\0");
+        Write("proc/412/status", "Name:\tqemu-system-x86\nTgid:\t412\nPid:\t412\n");
         Write("proc/412/comm", "qemu-system-x86\n");
         Write("proc/412/stat", Stat(0));
         Write("proc/412/statm", "100 50 0 0 0 0 0\n");
@@ -33,7 +38,7 @@ public sealed class ForeignVmTests : IDisposable
     [Fact]
     public void A_VM_is_found_with_its_name_and_the_devices_that_it_drives()
     {
-        var vm = ForeignVm.Examine(Root, Assert.Single(ForeignVm.Names(Root)));
+        var vm = ForeignVm.Examine(Root, Assert.Single(ForeignVm.Names(Root)), 412);
         Assert.Equal((412, "web"), (vm.ProcessId, vm.Name));
         Assert.Equal([Vf], vm.Addresses);
     }
@@ -52,6 +57,52 @@ public sealed class ForeignVmTests : IDisposable
         Assert.Contains("2.20 exits each", WatchOutput.Text([second]), StringComparison.Ordinal);
         Assert.Contains("\"grade\":\"injected\"", WatchOutput.Json(second, DateTimeOffset.UnixEpoch), StringComparison.Ordinal);
         Assert.Contains("\"marginalExitsPerInterrupt\":null", WatchOutput.Json(second, DateTimeOffset.UnixEpoch), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void The_control_plane_is_told_rates_over_the_time_between_two_readings()
+    {
+        var time = new FakeTimeProvider();
+        var source = new LatestSource<ForeignVms>(new AsyncSignal(), f => new AgentMessage { Foreign = f });
+        using var feed = new ForeignFeed(new Watch(Root, ratioSamples: 1), source, time);
+        feed.Look();
+        Assert.Empty(source.Latest!.Vms);
+        Count(22000, 10000);
+        Write("proc/412/stat", Stat(100));
+        Write("proc/interrupts", Interrupts(10000));
+        time.Advance(ForeignFeed.Period);
+        feed.Look();
+        var vm = Assert.Single(source.Latest!.Vms);
+        Assert.Equal((412u, "web", "qemu-system-x86_64", 2200.0, 2.2), (vm.ProcessId, vm.Name, vm.Program, vm.ExitsPerSecond, vm.ExitsPerInterrupt));
+        Assert.Equal(new ForeignVector { Address = Vf, Vector = 1, InterruptsPerSecond = 1000, Grade = "injected" }, Assert.Single(vm.Vectors));
+        Assert.False(vm.HasMarginalExitsPerInterrupt);
+    }
+
+    [Fact]
+    public void Our_own_VMs_are_not_told_as_those_of_others_and_no_debugfs_is_no_VM()
+    {
+        using var watch = new Watch(Root, passedOver: process => process == 412);
+        watch.Read();
+        Assert.Equal((0, 0), (watch.Read().Count, watch.Looks));
+        Directory.Delete(Path.Combine(_folder.Path, "sys/kernel/debug"), recursive: true);
+        var source = new LatestSource<ForeignVms>(new AsyncSignal(), f => new AgentMessage { Foreign = f });
+        using var feed = new ForeignFeed(new Watch(Root), source, TimeProvider.System);
+        feed.Look();
+        Assert.Empty(source.Latest!.Vms);
+    }
+
+    [Fact]
+    public void A_VM_that_a_thread_has_made_which_is_no_more_is_told_by_its_vCPUs()
+    {
+        Directory.Move(Path.Combine(_folder.Path, "sys/kernel/debug/kvm/412-12"), Path.Combine(_folder.Path, "sys/kernel/debug/kvm/430-12"));
+        Assert.Null(ForeignVm.ProcessOf(Root, "430-12"));
+        Write("sys/kernel/debug/kvm/430-12/vcpu0/pid", "421\n");
+        Write("proc/421/status", "Name:\tCPU 0/KVM\nTgid:\t412\nPid:\t421\n");
+        Assert.Equal(412, ForeignVm.ProcessOf(Root, "430-12"));
+        Assert.Equal([421], ForeignVm.VcpuThreads(Root, "430-12"));
+        using var watch = new Watch(Root);
+        watch.Read();
+        Assert.Equal(412, Assert.Single(watch.Read()).Vm.ProcessId);
     }
 
     [Fact]
