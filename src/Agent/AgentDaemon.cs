@@ -4,6 +4,7 @@ using Exitless.Agent.Consoles;
 using Exitless.Agent.Doctor;
 using Exitless.Agent.Events;
 using Exitless.Agent.ExitReasons;
+using Exitless.Agent.Hangs;
 using Exitless.Agent.Identity;
 using Exitless.Agent.Interrupts;
 using Exitless.Agent.Inventory;
@@ -101,9 +102,10 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         var doctor = _doctor.RunAsync(stop);
         var locality = new LocalityFeed(_vms, new LocalityReader(_root), _board, _time).RunAsync(stop);
         var foreign = _foreign.RunAsync(stop);
+        var hangs = new HangWatch(_vms.AllRunning, _sampler, _board, _events, _options.HangSeconds, _time).RunAsync(stop);
         var link = LinkAsync(stop);
         // None ends by itself; one that fails takes the agent down, and the service manager starts it again.
-        await await Task.WhenAny(inventory, doctor, locality, samples, foreign, link);
+        await await Task.WhenAny(inventory, doctor, locality, samples, foreign, hangs, link);
     }
 
     /// <summary>Lets go of everything; VMs run on.</summary>

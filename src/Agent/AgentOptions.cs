@@ -1,5 +1,13 @@
 namespace Exitless.Agent;
 
 /// <summary>What the command line says.</summary>
+/// <param name="StateFolder">What the agent keeps.</param>
+/// <param name="RunFolder">What running VMs need.</param>
 /// <param name="Server">Null: the one that the host enrolled at.</param>
-internal sealed record AgentOptions(string StateFolder, string RunFolder, Uri? Server, string? Token, string? AuthorityFingerprint);
+/// <param name="Token">A one-time token; null: the host is enrolled.</param>
+/// <param name="AuthorityFingerprint">Of the control plane's CA.</param>
+internal sealed record AgentOptions(string StateFolder, string RunFolder, Uri? Server, string? Token, string? AuthorityFingerprint)
+{
+    /// <summary>After how many seconds without any progress a guest that takes no interrupts is told to hang; 0: never.</summary>
+    public int HangSeconds { get; init; } = 30;
+}

@@ -82,6 +82,23 @@ internal sealed class Machine : IMachine
 
     public List<DeviceVectors> TakeVectors() => _parts.Devices.TakeVectors(_parts.Topology);
 
+    public List<VcpuLook> Look()
+    {
+        // Not Pause and Resume: the guest's watchdogs are not to be told that it stood still, which they may be about to find.
+        _gate.Hold();
+        KickAll();
+        _gate.WaitUntilAllAreHere();
+        try
+        {
+            return [.. _parts.Vcpus.Select((vcpu, index) => vcpu.Look(index))];
+        }
+        finally
+        {
+            if (!_paused)
+                _gate.Open();
+        }
+    }
+
     public VmmResources TakeResources(VmmResources process) => process with
     {
         Gsis = _parts.Routes.Taken,

@@ -24,6 +24,16 @@ internal static class TinyImage
     /// <summary>Prints one byte and halts for ever.</summary>
     public static byte[] Halt => Image([0xba, 0xf8, 0x03, 0, 0, 0xb0, (byte)'a', 0xee, 0xf4, 0xeb, 0xfd]);
 
+    /// <summary>Prints one byte, sends itself interrupt 0x41 by its x2APIC, and runs in a circle with interrupts off: a guest that hangs.</summary>
+    public static byte[] Hang => Image(
+    [
+        0xba, 0xf8, 0x03, 0, 0, 0xb0, (byte)'a', 0xee,
+        0xb9, 0x1b, 0, 0, 0, 0x0f, 0x32, 0x0d, 0x00, 0x0c, 0, 0, 0x0f, 0x30,                  // IA32_APIC_BASE: x2APIC on
+        0xb9, 0x0f, 0x08, 0, 0, 0xb8, 0xff, 0x01, 0, 0, 0x31, 0xd2, 0x0f, 0x30,               // spurious vector 0xff, APIC enabled
+        0xb9, 0x3f, 0x08, 0, 0, 0xb8, 0x41, 0, 0, 0, 0x0f, 0x30,                              // self IPI
+        0xeb, 0xfe,
+    ]);
+
     private static byte[] Little(uint value) => [(byte)value, (byte)(value >> 8), (byte)(value >> 16), (byte)(value >> 24)];
 
     private static byte[] Image(byte[] code)

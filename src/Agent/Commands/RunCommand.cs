@@ -12,15 +12,21 @@ internal static class RunCommand
         var server = CommonOptions.Server(required: false);
         var token = CommonOptions.Token(required: false);
         var fingerprint = CommonOptions.Fingerprint(required: false);
+        var hang = new Option<int>("--hang-seconds") { Description = "Tell of a guest that takes no interrupts and does nothing for so long, 3 or more; 0: never.", DefaultValueFactory = _ => 30 };
+        hang.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() is not (0 or (>= 3 and <= 86_400)))
+                result.AddError("--hang-seconds takes 0, or 3 to 86400.");
+        });
         var command = new Command("run", "Runs the agent. With --server, --token and --authority-fingerprint, a host that has no certificate yet is enrolled first.")
         {
-            state, run, server, token, fingerprint,
+            state, run, server, token, fingerprint, hang,
         };
         command.SetAction(async (parsed, stop) =>
         {
             using var log = StderrLog.Create(TimeProvider.System);
             var options = new AgentOptions(
-                parsed.GetValue(state)!, parsed.GetValue(run)!, parsed.GetValue(server), parsed.GetValue(token), parsed.GetValue(fingerprint));
+                parsed.GetValue(state)!, parsed.GetValue(run)!, parsed.GetValue(server), parsed.GetValue(token), parsed.GetValue(fingerprint)) { HangSeconds = parsed.GetValue(hang) };
             try
             {
                 await using var daemon = new AgentDaemon(options, TimeProvider.System, log);

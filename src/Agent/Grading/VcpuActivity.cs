@@ -12,6 +12,15 @@ namespace Exitless.Agent.Grading;
 /// <param name="RunningNanoseconds">CPU time of the VM's process, in guest mode and out of it.</param>
 internal readonly record struct VcpuActivity(long Exits, long InterruptExits, long Injections, long Wakeups, long HaltedNanoseconds, long RunningNanoseconds)
 {
+    // The host's own doing: it takes a page away or moves one, or looks at the guest.
+    private const int MostOfHost = 8;
+
+    /// <summary>
+    /// The guest did something: took an interrupt, or left for a reason of its own. A guest that hangs leaves for the host's interrupts alone. Nor does one that needs nothing of the host
+    /// for a second: so this alone is no proof.
+    /// </summary>
+    public bool HasMoved => Injections > 0 || Exits - InterruptExits > MostOfHost;
+
     /// <summary>The vCPUs were halted at least as long as they ran.</summary>
     public bool HaltedMost => HaltedNanoseconds > 0 && HaltedNanoseconds >= RunningNanoseconds;
 }

@@ -41,6 +41,9 @@ internal sealed class VmGrader
         schema.Series.Add(new Series { Key = Prefix + "marginal_exits_per_1000_interrupts", Kind = SeriesKind.Gauge, Unit = "exits" });
     }
 
+    /// <summary>What KVM counted in the last second.</summary>
+    public VcpuActivity Activity { get; private set; }
+
     /// <summary>Fills the last columns of a row from the others.</summary>
     /// <param name="row">As many columns as the schema has now.</param>
     public void Grade(Span<long> row)
@@ -48,12 +51,12 @@ internal sealed class VmGrader
         var interrupts = 0L;
         foreach (var vector in _vectors)
             interrupts += Risen(row, vector);
-        var activity = new VcpuActivity(Risen(row, _exits), Risen(row, _interruptExits), Risen(row, _injections), Risen(row, _wakeups), Risen(row, _halted), Risen(row, _running));
+        Activity = new VcpuActivity(Risen(row, _exits), Risen(row, _interruptExits), Risen(row, _injections), Risen(row, _wakeups), Risen(row, _halted), Risen(row, _running));
         if (!_first)
-            _ratio.Add(activity.Exits, interrupts, activity.HaltedMost);
+            _ratio.Add(Activity.Exits, interrupts, Activity.HaltedMost);
         var at = _columns;
         foreach (var vector in _vectors)
-            row[at++] = _first ? (long)VectorGrade.Idle : (long)VectorGrader.Grade(Risen(row, vector), null, interrupts, _complete ? activity : null, _bypass);
+            row[at++] = _first ? (long)VectorGrade.Idle : (long)VectorGrader.Grade(Risen(row, vector), null, interrupts, _complete ? Activity : null, _bypass);
         row[at++] = _exits.Length > 0 ? _ratio.Total : ExitRatio.Unknown;
         row[at] = _exits.Length > 0 ? _ratio.Marginal : ExitRatio.Unknown;
         row[.._columns].CopyTo(_before);

@@ -57,6 +57,13 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, EventLog e
         }
     }
 
+    /// <summary>For how many seconds a VM's guest has not moved; 0 for one that is not sampled.</summary>
+    public int StillSeconds(string vmId)
+    {
+        lock (_gate)
+            return _running.TryGetValue(vmId, out var entry) ? entry.Sampler.StillSeconds : 0;
+    }
+
     public void Removed(string vmId) => feed.Forget(vmId);
 
     public async Task RunAsync(CancellationToken stop)

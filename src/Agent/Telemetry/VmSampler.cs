@@ -37,6 +37,9 @@ internal sealed class VmSampler : IDisposable
     /// <summary>The columns of the row that <see cref="Read"/> gave last.</summary>
     public SampleSchema Schema { get; private set; }
 
+    /// <summary>For how many readings the guest has not moved (<see cref="VcpuActivity.HasMoved"/>).</summary>
+    public int StillSeconds { get; private set; }
+
     /// <summary>Counts exits by their true reason while somebody looks.</summary>
     /// <returns>Why they cannot be counted, once; else null.</returns>
     public string? Look(bool look) => _reasons.Look(look);
@@ -62,6 +65,7 @@ internal sealed class VmSampler : IDisposable
         _row[at++] = _process.HostNanoseconds;
         _row[at] = _process.ResidentBytes;
         _grader.Grade(_row);
+        StillSeconds = _grader.Activity.HasMoved ? 0 : StillSeconds + 1;
         return _row;
     }
 

@@ -9,6 +9,7 @@ internal sealed class ObservedBoard(LatestSource<ObservedState> feed)
     private readonly Lock _gate = new();
     private readonly SortedDictionary<string, ObservedVm> _vms = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Contracts.Locality> _localities = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Problem> _problems = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, ObservedPf> _pfs = new(StringComparer.Ordinal);
     private ulong _generation;
     private bool _open;
@@ -33,10 +34,20 @@ internal sealed class ObservedBoard(LatestSource<ObservedState> feed)
         Change(() => _localities[vmId] = locality.Clone());
     }
 
+    /// <summary>What is wrong with a VM that runs all the same; null: nothing any more.</summary>
+    public void Report(string vmId, Problem? problem) => Change(() =>
+    {
+        if (problem is null)
+            _problems.Remove(vmId);
+        else
+            _problems[vmId] = problem.Clone();
+    });
+
     public void RemoveVm(string vmId) => Change(() =>
     {
         _vms.Remove(vmId);
         _localities.Remove(vmId);
+        _problems.Remove(vmId);
     });
 
     public void KeepPfs(IReadOnlySet<string> addresses) => Change(() =>
@@ -58,6 +69,8 @@ internal sealed class ObservedBoard(LatestSource<ObservedState> feed)
                 var sent = vm.Clone();
                 if (vm.State == VmState.Running && _localities.TryGetValue(vm.VmId, out var locality))
                     sent.Locality = locality.Clone();
+                if (vm.State == VmState.Running && vm.Problem is null && _problems.TryGetValue(vm.VmId, out var problem))
+                    sent.Problem = problem.Clone();
                 state.Vms.Add(sent);
             }
             state.Pfs.AddRange(_pfs.Values.Select(p => p.Clone()));

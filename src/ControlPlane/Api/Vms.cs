@@ -96,7 +96,7 @@ public sealed record VmDeviceRequest(string Address, string? Mac = null);
 /// <param name="State">What it does.</param>
 /// <param name="ObservedGeneration">The generation that <paramref name="State"/> answers.</param>
 /// <param name="ObservedAt">When the host last reported a change of it.</param>
-/// <param name="Problem">Why what is wanted could not be done.</param>
+/// <param name="Problem">Why what is wanted could not be done; of a VM that runs: what is wrong with it (<c>guest-hung</c>).</param>
 /// <param name="Steps">Steps of the change that is under way or was last.</param>
 /// <param name="ProcessId">Of its process on the host; null: not running.</param>
 /// <param name="StartedAt">When its run began; null: not running.</param>

@@ -20,6 +20,7 @@ internal sealed record WireProblem(string Code, string Title, string Detail, str
 [JsonSerializable(typeof(List<DeviceVectors>))]
 [JsonSerializable(typeof(List<SandboxAttempt>))]
 [JsonSerializable(typeof(VmmResources))]
+[JsonSerializable(typeof(List<VcpuLook>))]
 [JsonSerializable(typeof(AttachRequest))]
 [JsonSerializable(typeof(DetachRequest))]
 [JsonSerializable(typeof(SwitchRequest))]

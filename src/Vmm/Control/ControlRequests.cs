@@ -67,6 +67,9 @@ internal sealed class ControlRequests(VmLife vm, ControlConnections connections,
             case FrameKind.TakeResources:
                 connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId, JsonSerializer.SerializeToUtf8Bytes(vm.Resources, ControlJson.Default.VmmResources)));
                 break;
+            case FrameKind.Look:
+                connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId, JsonSerializer.SerializeToUtf8Bytes(vm.Running.Look(), ControlJson.Default.ListVcpuLook)));
+                break;
             case FrameKind.TrySandbox:
                 connections.Send(connection, new Frame(FrameKind.Reply, frame.RequestId, JsonSerializer.SerializeToUtf8Bytes(SandboxProbe.Run(), ControlJson.Default.ListSandboxAttempt)));
                 break;

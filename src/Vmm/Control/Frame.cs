@@ -21,6 +21,7 @@ internal enum FrameKind : ushort
     Pause = 9,
     Resume = 10,
     TakeResources = 11,
+    Look = 12,
     TrySandbox = 30,
     Reply = 64,
     Problem = 65,

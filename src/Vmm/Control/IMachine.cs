@@ -33,6 +33,9 @@ internal interface IMachine : IDisposable
 
     List<DeviceVectors> TakeVectors();
 
+    /// <summary>Stops the vCPUs for a moment and looks at each.</summary>
+    List<VcpuLook> Look();
+
     /// <summary>Adds the machine's part to what the process holds.</summary>
     VmmResources TakeResources(VmmResources process);
 

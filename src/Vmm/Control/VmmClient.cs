@@ -108,6 +108,10 @@ public sealed class VmmClient : IAsyncDisposable
     public Task SwitchInterruptsAsync(string? address, int? vector, bool injected, CancellationToken cancellationToken) =>
         AskAsync(FrameKind.SwitchInterrupts, JsonSerializer.SerializeToUtf8Bytes(new SwitchRequest(address, vector, injected), ControlJson.Default.SwitchRequest), [], cancellationToken);
 
+    /// <summary>Looks at each vCPU, for which all leave the guest for a moment: not for every second.</summary>
+    public async Task<IReadOnlyList<VcpuLook>> LookAsync(CancellationToken cancellationToken) =>
+        JsonSerializer.Deserialize((await AskAsync(FrameKind.Look, default, [], cancellationToken)).Payload.Span, ControlJson.Default.ListVcpuLook)!;
+
     /// <summary>What the process holds of things that can run out or leak.</summary>
     public async Task<VmmResources> TakeResourcesAsync(CancellationToken cancellationToken) =>
         JsonSerializer.Deserialize((await AskAsync(FrameKind.TakeResources, default, [], cancellationToken)).Payload.Span, ControlJson.Default.VmmResources)!;

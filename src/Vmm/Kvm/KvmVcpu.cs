@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Exitless.Linux;
 using Exitless.Linux.Kvm;
+using Exitless.Vmm.Control;
 using Microsoft.Win32.SafeHandles;
 
 namespace Exitless.Vmm.Kvm;
@@ -85,6 +86,21 @@ internal sealed class KvmVcpu : IDisposable
 
     /// <summary>A get or set request of a plain structure.</summary>
     public void Call(uint request, string name, Span<byte> structure) => Ioctl.Call(_handle, request, name, structure);
+
+    /// <summary>Looks at the vCPU, which must not run.</summary>
+    public VcpuLook Look(int index)
+    {
+        const int runnable = 0, halted = 3;
+        const uint deadline = 0x6e0, interruptsOn = 1 << 9;
+        Span<byte> registers = stackalloc byte[LocalApicPage.Bytes];
+        Span<byte> state = stackalloc byte[4];
+        Call(KvmRequests.GetLapic, "KVM_GET_LAPIC", registers);
+        Call(KvmRequests.GetMpState, "KVM_GET_MP_STATE", state);
+        var page = new LocalApicPage(registers);
+        var run = BinaryPrimitives.ReadInt32LittleEndian(state);
+        var (rip, flags) = GetRegisters() is var general ? (general.Rip, general.Rflags) : default;
+        return new VcpuLook(index, run is runnable or halted, run == halted, rip, (flags & interruptsOn) != 0, page.TimerArmed(GetMsrs([deadline]) is [{ Value: var at }] ? at : 0), page.HighestRequested, page.HighestInService);
+    }
 
     /// <summary>Tells the guest's clock that the vCPU was stopped, so that its watchdogs do not bark (KVM_KVMCLOCK_CTRL). A guest without that clock is told nothing.</summary>
     public void TellPaused() => Ioctl.Try(_handle, KvmRequests.KvmclockPaused);

@@ -334,6 +334,8 @@ public sealed class ControlSocketTests : IAsyncLifetime
 
         public List<DeviceVectors> TakeVectors() => [new DeviceVectors("0000:01:10.0", 3, [new VectorInfo(1, 25, true, false)])];
 
+        public List<VcpuLook> Look() => [new VcpuLook(0, true, false, 0xffffffff81000000, false, false, 0x41, null)];
+
         public VmmResources TakeResources(VmmResources process) => process with { Gsis = 27, MemorySlots = 3, DmaMappingsLeft = 65_530 };
 
         public void Dispose()
