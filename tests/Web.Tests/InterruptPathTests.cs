@@ -22,6 +22,8 @@ public sealed class InterruptPathTests : DashboardContext
         Assert.Contains("1 device or vector has a path of its own", part.Markup, StringComparison.Ordinal);
         part.Find(Id("path-injection")).Click();
         part.WaitForAssertion(() => Assert.Contains(Store.Asked, asked => asked.What == $"switch Injected {vm.Id}"));
+        part.Find(Id("path-assisted")).Click();
+        part.WaitForAssertion(() => Assert.Contains(Store.Asked, asked => asked.What == $"switch Assisted {vm.Id}"));
     }
 
     [Fact]

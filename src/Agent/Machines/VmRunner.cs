@@ -1,4 +1,3 @@
-using Exitless.Agent.Interrupts;
 using Exitless.Contracts;
 using Exitless.Vmm.Control;
 using Microsoft.Extensions.Logging;
@@ -274,7 +273,7 @@ internal sealed partial class VmRunner : IAsyncDisposable
 
     private async Task SwitchAsync(RunningVm running, WantedVm wanted)
     {
-        foreach (var refused in await InterruptSwitches.ApplyAsync(running.Client, wanted, _stop.Token))
+        foreach (var refused in await _services.Switches.ApplyAsync(running, wanted, _stop.Token))
             _services.Events.Error("switch-refused", $"{wanted.Name}: {refused}", _vmId);
     }
 

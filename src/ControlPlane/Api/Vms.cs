@@ -46,8 +46,10 @@ public enum InterruptPath
 {
     /// <summary>The best that the host has.</summary>
     Best,
-    /// <summary>Injected by the host.</summary>
+    /// <summary>Injected by the host: the vCPU exits for it.</summary>
     Injected,
+    /// <summary>Not posted, but taken by another CPU of the host than the vCPU's and passed on without an exit. Refused where the host does not virtualize the APIC.</summary>
+    Assisted,
 }
 
 /// <summary>Where the switch of a VM's interrupts stands, of a device's, or of a vector's. A later one overrides those before it.</summary>

@@ -39,7 +39,7 @@ internal sealed class WantedStateReader(ChangeRunner runner)
             wanted.Devices.AddRange(vm.Devices.Select(d => new WantedDevice { Address = d.Address, Mac = d.Mac ?? "" }));
             foreach (var one in vm.Switches)
             {
-                var position = new Contracts.InterruptSwitch { Address = one.Device ?? "", Injected = one.Path == InterruptPath.Injected };
+                var position = new Contracts.InterruptSwitch { Address = one.Device ?? "", Injected = one.Path is InterruptPath.Injected or InterruptPath.Assisted, Assisted = one.Path == InterruptPath.Assisted };
                 if (one.Vector is { } vector)
                     position.Vector = (uint)vector;
                 wanted.Switches.Add(position);

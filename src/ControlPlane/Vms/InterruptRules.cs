@@ -1,4 +1,5 @@
 using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Hosts;
 
 namespace Exitless.ControlPlane.Vms;
 
@@ -8,7 +9,7 @@ internal static class InterruptRules
     /// <summary>MSI-X has at most 2,048 vectors (PCI Express Base Specification 6.0, section 7.7.2).</summary>
     public const int MostVectors = 2048;
 
-    public static void Check(InterruptSwitch request, VmRow vm)
+    public static void Check(InterruptSwitch request, VmRow vm, IReadOnlyList<StoredFinding> findings)
     {
         var mistakes = new Mistakes();
         if (vm.State != VmState.Running || vm.Desired != DesiredRun.Running)
@@ -17,6 +18,10 @@ internal static class InterruptRules
             mistakes.Add(ProblemKind.Conflict, "vm-without-device", "", $"VM {vm.Name} has no assigned device.", "Nothing of it is injected or posted; create it with a VF.");
         if (request.Device is { } device && vm.Devices.All(d => d.Address != device))
             mistakes.Add(ProblemKind.Invalid, "device-not-assigned", "device", $"'{device}' is not a device of VM {vm.Name}.", $"Name one of {string.Join(", ", vm.Devices.Select(d => d.Address))}, or none for all.");
+        // What the doctor has not told yet, the agent decides.
+        if (request.Path == InterruptPath.Assisted && findings.FirstOrDefault(f => f.Id is "apicv" or "avic" && f.Severity > FindingSeverity.Ok) is { } missing)
+            mistakes.Add(ProblemKind.Conflict, "interrupts-not-assisted", "path", $"The host does not virtualize the APIC: {missing.Title.TrimEnd('.')}. So the vCPU leaves the guest for every interrupt, whatever CPU takes it.",
+                missing.Remedy ?? "Choose injected or best.");
         if (request.Vector is not null && request.Device is null)
             mistakes.Add("vector", "A vector needs its device.", "Name the device too.");
         if (request.Vector is < 0 or >= MostVectors)

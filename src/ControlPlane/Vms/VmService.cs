@@ -106,7 +106,7 @@ internal sealed class VmService(
         var id = await runner.RunAsync(async (db, changes) =>
         {
             var (host, view, vm) = await LockAsync(db, vmId, OperationKind.SwitchInterrupts, ct);
-            InterruptRules.Check(request, vm);
+            InterruptRules.Check(request, vm, host.Report?.Findings ?? []);
             if (await db.Operations.SingleOrDefaultAsync(o => o.VmId == vmId && o.FinishedAt == null, ct) is { } active)
                 throw Refuse("operation-active", $"'{OperationView.Title(active)}' (operation {active.Id:D}) is not over.", "Wait until it ends, or cancel it.");
             var before = vm.Switches;

@@ -231,7 +231,7 @@ public sealed class VmRunnerTests : IAsyncDisposable
         var devices = new DevicePreparer(new VfMac(_host.Root, _host.Netlink), new VfioBinding(_host.Root), _events, () => { });
         var starter = new VmStarter(_host.Preflight, _host.Claims, _cpus, devices, launcher ?? _launcher, _host.Root);
         return new VmFleet(
-            new VmServices(starter, launcher ?? _launcher, devices, _host.Claims, _cpus, _records, board, _events, new Nobody(), () => Task.CompletedTask, TimeProvider.System, NullLogger.Instance), boot);
+            new VmServices(starter, launcher ?? _launcher, devices, _host.Claims, _cpus, _records, new InterruptSwitches(_host.Root), board, _events, new Nobody(), () => Task.CompletedTask, TimeProvider.System, NullLogger.Instance), boot);
     }
 
     private sealed class Nobody : IVmWatcher

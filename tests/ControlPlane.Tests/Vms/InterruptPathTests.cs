@@ -73,6 +73,38 @@ public sealed class InterruptPathTests(TestHost host) : IClassFixture<TestHost>
     }
 
     [Fact]
+    public async Task The_assisted_path_reaches_a_host_that_virtualizes_the_APIC_and_is_refused_for_one_that_does_not()
+    {
+        await using var agent = await ScriptedAgent.EnrolAsync(host, "assisted");
+        using var link = await agent.ComeUpAsync();
+        var create = await host.ChangeAsync("/api/v1/vms", Requests.Vm(agent.Id));
+        var path = $"/api/v1/vms/{create.VmId}/actions/switch-interrupts";
+        var wanted = await link.WantedAsync(w => w.Vms.Count == 1);
+        await link.ReportAsync(wanted, VmState.Running);
+        await host.EndOfAsync(create);
+
+        await link.SendAsync(Apic("warning"));
+        await host.UntilAsync("the report is there", async () => (await host.GetAsync<IReadOnlyList<FindingDto>>($"/api/v1/hosts/{agent.Id}/findings")).Count == 1);
+        using var body = System.Net.Http.Json.JsonContent.Create(new { path = "assisted" });
+        var problem = await host.RefusedAsync(HttpMethod.Post, path, body, 409, "interrupts-not-assisted");
+        Assert.Contains("AVIC is off", problem.ToString(), StringComparison.Ordinal);
+        Assert.Equal("kvm_amd avic=1", problem.GetProperty("remedy").GetString());
+
+        await link.SendAsync(Apic("ok"));
+        await host.UntilAsync("the report is there", async () => (await host.GetAsync<IReadOnlyList<FindingDto>>($"/api/v1/hosts/{agent.Id}/findings"))[0].Severity == FindingSeverity.Ok);
+        await host.ChangeAsync(path, new InterruptSwitch(InterruptPath.Assisted, Inventories.Vf0, 1));
+        wanted = await link.WantedAsync(w => w.Vms[0].Switches.Count == 1);
+        Assert.Equal(new Contracts.InterruptSwitch { Address = Inventories.Vf0, Vector = 1, Injected = true, Assisted = true }, wanted.Vms[0].Switches[0]);
+    }
+
+    private static Contracts.AgentMessage Apic(string severity)
+    {
+        var report = new Contracts.DoctorReport();
+        report.Findings.Add(new Contracts.Finding { Id = "avic", Severity = severity, Title = "AVIC is off", Remedy = "kvm_amd avic=1" });
+        return new Contracts.AgentMessage { Report = report };
+    }
+
+    [Fact]
     public async Task A_switch_that_the_host_has_not_heard_of_can_be_taken_back()
     {
         await using var agent = await ScriptedAgent.EnrolAsync(host, "away");

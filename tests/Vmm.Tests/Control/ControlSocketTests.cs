@@ -171,6 +171,7 @@ public sealed class ControlSocketTests : IAsyncLifetime
         Assert.Equal("vcpu bytes", Text(Assert.Single(statistics.Vcpus)));
         var vectors = Assert.Single(await client.TakeVectorsAsync(Cancel));
         Assert.Equal(new VectorInfo(1, 25, true, false), Assert.Single(vectors.Vectors));
+        Assert.Equal(new VcpuLook(0, true, false, 0xffffffff81000000, false, false, 0x41, null), Assert.Single(await client.LookAsync(Cancel)));
         var full = await Assert.ThrowsAsync<VmmProblemException>(() => client.WriteConsoleAsync(new byte[SerialPort.InputCapacity + 1], Cancel));
         Assert.Equal("console-input-full", full.Code);
     }
