@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
 using Microsoft.AspNetCore.SignalR.Client;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace Exitless.Run.Stack;
 
@@ -35,19 +34,7 @@ public sealed class ConsoleReader : IAsyncDisposable
     /// <summary>Attaches to the console from its oldest byte on.</summary>
     public static async Task<ConsoleReader> AttachAsync(RestClient rest, Guid vm, CancellationToken cancellation)
     {
-        var hub = new HubConnectionBuilder()
-            .WithUrl(new Uri(rest.Address, "hubs/live"), options =>
-            {
-                options.AccessTokenProvider = () => Task.FromResult<string?>(rest.Token);
-                options.HttpMessageHandlerFactory = _ => rest.Handler();
-                // WebSockets of the client take no message handler, so the CA could not be checked there.
-                options.Transports = Microsoft.AspNetCore.Http.Connections.HttpTransportType.ServerSentEvents
-                    | Microsoft.AspNetCore.Http.Connections.HttpTransportType.LongPolling;
-            })
-            .AddMessagePackProtocol()
-            .Build();
-        var reader = new ConsoleReader(hub, vm);
-        await hub.StartAsync(cancellation);
+        var reader = new ConsoleReader(await LiveConnection.OpenAsync(rest, cancellation), vm);
         reader._reading = reader.ReadAsync();
         return reader;
     }
