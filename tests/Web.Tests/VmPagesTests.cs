@@ -155,6 +155,17 @@ public sealed class VmPagesTests : DashboardContext
     }
 
     [Fact]
+    public void A_guest_that_hangs_is_not_green_and_its_graphs_go_on()
+    {
+        var problem = new ProblemDto("guest-hung", "The guest hangs", "vCPU 0 runs at RIP 0x10 with interrupts off.", "Force it off.", null);
+        var page = ShowVm(Store.AddVm(Store.AddHost("h1"), "demo", VmState.Running, problem));
+
+        Assert.Contains("with interrupts off", page.WaitForElement(Id("vm-problem")).TextContent, StringComparison.Ordinal);
+        Assert.Equal(("bad", "The guest hangs"), (page.Find(Id("vm-state")).GetAttribute("data-tone"), page.Find(Id("vm-state")).TextContent.Trim()));
+        Assert.NotNull(page.Find(Id("vm-graphs")));
+    }
+
+    [Fact]
     public void A_running_operation_shows_its_steps()
     {
         var host = Store.AddHost("h1");

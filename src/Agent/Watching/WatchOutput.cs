@@ -33,7 +33,7 @@ internal static class WatchOutput
                 $"{second.Vm.Name} ({second.Vm.ProcessId}): {second.Exits} exits/s, {interrupts} device interrupts/s, {Ratio(second.ExitsPerInterrupt)} exits each, {Ratio(second.MarginalExitsPerInterrupt)} marginal");
             foreach (var vector in second.Vectors.Where(vector => vector.Interrupts > 0))
                 text.AppendLine(CultureInfo.InvariantCulture, $"  {vector.Address} msix {vector.Vector,-4} {vector.Interrupts,8}/s  {Word(vector.Grade)}");
-            foreach (var reason in second.Reasons ?? [])
+            foreach (var reason in InOrder(second.Reasons ?? []))
                 text.AppendLine(CultureInfo.InvariantCulture, $"  {reason.Exits,8}/s  {Spoken(reason)}");
             if (second.Vm.Addresses.Count == 0)
                 text.AppendLine("  It owns no device through VFIO.");
@@ -75,6 +75,19 @@ internal static class WatchOutput
             json.WriteEndObject();
         }
         return Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length);
+    }
+
+    // Parts behind what they are a part of.
+    private static IEnumerable<WatchedReason> InOrder(IReadOnlyList<WatchedReason> reasons)
+    {
+        var parts = reasons.Where(r => r.Name.Contains('.', StringComparison.Ordinal)).ToLookup(r => r.Name[..r.Name.IndexOf('.', StringComparison.Ordinal)], StringComparer.Ordinal);
+        foreach (var whole in reasons.Where(r => !r.Name.Contains('.', StringComparison.Ordinal)))
+        {
+            yield return whole;
+            var own = whole.Name == ExitReasons.ReasonNames.Msr ? parts.SelectMany(p => p).OrderByDescending(p => p.Exits) : parts[whole.Name];
+            foreach (var part in own)
+                yield return part;
+        }
     }
 
     // "msr_write.tsc_deadline" is a part of "msr_write", or of AMD's "msr".

@@ -7,7 +7,7 @@ internal static class StateWords
 {
     public static (string Tone, string Words) Of(VmDto vm)
     {
-        var (tone, words) = vm.Deleting ? ("busy", "Deleting") : Of(vm.State);
+        var (tone, words) = vm.Deleting ? ("busy", "Deleting") : vm is { State: VmState.Running, Problem: { } problem } ? ("bad", problem.Title) : Of(vm.State);
         return vm.HostConnected ? (tone, words) : ("stale", $"{words}, last heard");
     }
 
