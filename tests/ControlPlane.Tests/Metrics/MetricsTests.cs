@@ -143,6 +143,10 @@ public sealed class MetricsTests(TestHost host) : IClassFixture<TestHost>
         Assert.EndsWith("} 2.25", Of("exitless_vm_exits_per_interrupt"), StringComparison.Ordinal);
         Assert.EndsWith(",mode=\"guest\"} 1.5", Of("exitless_vm_cpu_seconds_total"), StringComparison.Ordinal);
         Assert.DoesNotContain(lines, line => line.StartsWith("exitless_vm_marginal", StringComparison.Ordinal));
+        await SendAsync(link, vm, 1, series, (now, [110, 21, 8, 5000, 1_500_000_000, 1, 2250, 1960]));
+        await link.AckAsync(vm);
+        Assert.Contains((await host.Http.GetStringAsync("/metrics")).Split('\n'), line =>
+            line.StartsWith("exitless_vm_marginal_exits_per_interrupt{", StringComparison.Ordinal) && line.Contains($"vm_id=\"{vm:D}\"", StringComparison.Ordinal) && line.EndsWith("} 1.96", StringComparison.Ordinal));
         Assert.Contains("exitless_host_connected{host=\"scraped\"} 1\n", page, StringComparison.Ordinal);
         Assert.Equal(page.Split('\n').Count(line => line.StartsWith("# TYPE", StringComparison.Ordinal)), page.Split('\n').Where(line => line.StartsWith("# TYPE", StringComparison.Ordinal)).Distinct().Count());
         using var stranger = host.Client(null);
