@@ -58,6 +58,8 @@ public sealed class LabHost : IAsyncDisposable
         var folder = RunFolder.Of(options.RunRoot, options.Name);
         var say = options.Progress ?? (_ => { });
         var files = await Preparation.EnsureAsync(LabCache.Root, renew: false, say, cancel);
+        if (options.Eli)
+            options = options with { Modules = [.. options.Modules, .. (await EliModules.EnsureAsync(LabCache.Root, files, say, cancel)).Files] };
         var held = folder.Take();
         LabHost? host = null;
         try

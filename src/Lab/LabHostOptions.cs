@@ -51,6 +51,9 @@ public sealed record LabHostOptions
     /// <summary>Kernel modules that the host loads instead of the kernel package's of the same names: .ko files, uncompressed.</summary>
     public IReadOnlyList<string> Modules { get; init; } = [];
 
+    /// <summary>True: KVM has ELI (docs/eli.md). The modules are built when they are first asked for, which takes minutes.</summary>
+    public bool Eli { get; init; }
+
     /// <summary>Further arguments for the host's kernel, such as <c>isolcpus=1</c>.</summary>
     public string KernelArguments { get; init; } = "";
 

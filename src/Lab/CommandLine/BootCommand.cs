@@ -21,6 +21,7 @@ internal static class BootCommand
     private static readonly Option<int> AddressWidth = new("--aw-bits") { Description = "Bits of IOVA addresses: 39 or 48.", DefaultValueFactory = _ => 48 };
     private static readonly Option<bool> NoSvm = new("--no-svm") { Description = "CPUs without virtualization." };
     private static readonly Option<string[]> Modules = new("--module") { Description = "A kernel module to load instead of the stock one of that name; repeatable." };
+    private static readonly Option<bool> Eli = new("--eli") { Description = "KVM with ELI, built when it is first asked for." };
     private static readonly Option<string> Kernel = new("--kernel-args") { Description = "Further arguments for the host's kernel, such as `isolcpus=1`.", DefaultValueFactory = _ => "" };
     private static readonly Option<string[]> Qemu = new("--qemu-arg") { Description = "A further argument for QEMU; repeatable." };
 
@@ -28,7 +29,7 @@ internal static class BootCommand
     {
         var command = new Command("boot", "Boots a host and keeps it until Ctrl-C.")
         {
-            name, Agent, NoAgent, ServerPort, Token, Authority, Files, Share, Memory, Cpus, Nics, Nvme, NoIommu, NoRemapping, AddressWidth, NoSvm, Kernel, Modules, Qemu,
+            name, Agent, NoAgent, ServerPort, Token, Authority, Files, Share, Memory, Cpus, Nics, Nvme, NoIommu, NoRemapping, AddressWidth, NoSvm, Kernel, Modules, Eli, Qemu,
         };
         command.SetAction(async (parsed, cancel) =>
         {
@@ -72,6 +73,7 @@ internal static class BootCommand
             AddressWidth = parsed.GetValue(AddressWidth),
             Svm = !parsed.GetValue(NoSvm),
             Modules = parsed.GetValue(Modules) ?? [],
+            Eli = parsed.GetValue(Eli),
             KernelArguments = parsed.GetRequiredValue(Kernel),
             QemuArguments = parsed.GetValue(Qemu) ?? [],
             Progress = Console.WriteLine,

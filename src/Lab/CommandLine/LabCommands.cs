@@ -20,10 +20,13 @@ internal static class LabCommands
     private static Command Prepare()
     {
         var renew = new Option<bool>("--renew") { Description = "Look for newer packages, although the cache is filled." };
-        var command = new Command("prepare", "Fills the cache: QEMU, kernel, busybox, from the machine's own Debian archive. Instant and offline the second time.") { renew };
+        var eli = new Option<bool>("--eli") { Description = "Build KVM's modules with ELI too." };
+        var command = new Command("prepare", "Fills the cache: QEMU, kernel, busybox, from the machine's own Debian archive. Instant and offline the second time.") { renew, eli };
         command.SetAction(async (parsed, cancel) =>
         {
             var files = await Preparation.EnsureAsync(LabCache.Root, parsed.GetValue(renew), Console.WriteLine, cancel);
+            if (parsed.GetValue(eli))
+                Console.WriteLine($"{(await EliModules.EnsureAsync(LabCache.Root, files, Console.WriteLine, cancel)).Folder} has kvm.ko and kvm-amd.ko");
             Console.WriteLine($"{LabCache.Root} has {string.Join(", ", files.Packages.Select(p => $"{p.Key} {p.Value}"))}");
             return 0;
         });
