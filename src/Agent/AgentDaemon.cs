@@ -83,7 +83,7 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         var preflight = new Preflight(_root, images, claims, uses, new VfMacReader(_root, netlink));
         _vms = new VmFleet(
             new VmServices(
-                new VmStarter(preflight, claims, cpus, devices, launcher, _root), launcher, devices, claims, cpus, new VmRecordStore(options.StateFolder), new InterruptSwitches(_root), _board, _events,
+                new VmStarter(preflight, claims, cpus, devices, launcher, _root, options.Vfio), launcher, devices, claims, cpus, new VmRecordStore(options.StateFolder), new InterruptSwitches(_root), _board, _events,
                 this, () => _pfs.Settled, time, _log),
             HostFacts.BootId(_root));
     }

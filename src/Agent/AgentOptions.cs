@@ -1,3 +1,5 @@
+using Exitless.Agent.Machines;
+
 namespace Exitless.Agent;
 
 /// <summary>What the command line says.</summary>
@@ -10,4 +12,7 @@ internal sealed record AgentOptions(string StateFolder, string RunFolder, Uri? S
 {
     /// <summary>After how many seconds without any progress a guest that takes no interrupts is told to hang; 0: never.</summary>
     public int HangSeconds { get; init; } = 30;
+
+    /// <summary>How VMs get their devices.</summary>
+    public VfioInterface Vfio { get; init; }
 }

@@ -39,6 +39,10 @@ public static class Errno
     public const int NoSpace = 28;
     /// <summary>The other end is closed.</summary>
     public const int Pipe = 32;
+    /// <summary>The room given is too small for the answer.</summary>
+    public const int MessageSize = 90;
+    /// <summary>The address is taken; iommufd's word for a device that reserves addresses at which memory is mapped.</summary>
+    public const int AddressInUse = 98;
     /// <summary>The other end was reset.</summary>
     public const int ConnectionReset = 104;
     /// <summary>Nobody listens.</summary>

@@ -104,6 +104,7 @@ internal sealed class Machine : IMachine
         Gsis = _parts.Routes.Taken,
         MemorySlots = _parts.Slots.Taken,
         DmaMappingsLeft = _parts.Devices.Set.MappingsLeft,
+        Iommufd = _parts.Space.IsIommufd,
     };
 
     public void Dispose()
@@ -184,6 +185,8 @@ internal sealed class MachineParts : IDisposable
     public required IReadOnlyList<SafeFileHandle> VcpuStatistics { get; init; }
 
     public required MachineDevices Devices { get; init; }
+
+    public required ChosenSpace Space { get; init; }
 
     public required Interrupts.GsiRoutes Routes { get; init; }
 

@@ -84,7 +84,8 @@ internal static class MachineBuilder
         var routes = new GsiRoutes(vm, virtio.VectorCount, splitIrqchip: config.SplitIrqchip);
         var ioApic = config.SplitIrqchip ? new IoApic(routes) : null;
         var bus = new PciBus();
-        var space = new GroupSpace(VfioCalls.Kernel, new KvmVfioFiles(vm), memory.Ranges);
+        var files = new KvmVfioFiles(vm);
+        var space = new ChosenSpace(new GroupSpace(VfioCalls.Kernel, files, memory.Ranges), new IommufdSpace(VfioCalls.Kernel, files, memory.Ranges));
         var devices = owned.Push(new MachineDevices(space, (vm, vm, config.SplitIrqchip ? null : vm), slots, routes, bus, Interrupt(vm, PciHotplug.Gsi), happened, TimeProvider.System, !config.NoPeerToPeer, config.Interrupts.Injected));
         var mmio64 = devices.Launch(config, descriptors.OfDevices(config), addressEnd);
         virtio.Attach(bus, vm, routes, memory, owned);
@@ -115,6 +116,7 @@ internal static class MachineBuilder
             VmStatistics = owned.Push(vm.OpenStatistics()),
             VcpuStatistics = [.. vcpus.Select(v => owned.Push(v.OpenStatistics()))],
             Devices = devices,
+            Space = space,
             Routes = routes,
             Slots = slots,
         };

@@ -5,7 +5,7 @@ using Exitless.Linux.Vfio;
 
 namespace Exitless.Linux.Tests;
 
-/// <summary>Requests, sizes and offsets as a C compiler gives them for linux/kvm.h and linux/vfio.h on x86-64.</summary>
+/// <summary>Requests, sizes and offsets as a C compiler gives them for linux/kvm.h, linux/vfio.h and linux/iommufd.h on x86-64.</summary>
 public class KernelLayoutTests
 {
     private const uint Write = 1, Read = 2;
@@ -72,9 +72,22 @@ public class KernelLayoutTests
             (0x3b64, VfioRequests.GetApiVersion), (0x3b65, VfioRequests.CheckExtension), (0x3b66, VfioRequests.SetIommu), (0x3b67, VfioRequests.GroupGetStatus),
             (0x3b68, VfioRequests.GroupSetContainer), (0x3b6a, VfioRequests.GroupGetDeviceFd), (0x3b6b, VfioRequests.DeviceGetInfo), (0x3b6c, VfioRequests.DeviceGetRegionInfo),
             (0x3b6d, VfioRequests.DeviceGetIrqInfo), (0x3b6e, VfioRequests.DeviceSetIrqs), (0x3b6f, VfioRequests.DeviceReset), (0x3b70, VfioRequests.IommuGetInfo),
-            (0x3b71, VfioRequests.IommuMapDma),
+            (0x3b71, VfioRequests.IommuMapDma), (0x3b72, VfioRequests.IommuUnmapDma), (0x3b76, VfioRequests.DeviceBindIommufd), (0x3b77, VfioRequests.DeviceAttachIommufdPageTable),
         ];
         Assert.All(requests, r => Assert.Equal(r.Number, r.Actual));
+    }
+
+    /// <summary>_IO(';', 0x80 + n); the numbers follow the header's enum from IOMMUFD_CMD_BASE on.</summary>
+    [Fact]
+    public void Requests_of_iommufd_are_those_of_the_header()
+    {
+        (uint Number, uint Actual)[] requests =
+        [
+            (Make(0, ';', 0x81, 0), IommufdRequests.IoasAllocate), (Make(0, ';', 0x84, 0), IommufdRequests.IoasIovaRanges),
+            (Make(0, ';', 0x85, 0), IommufdRequests.IoasMap), (Make(0, ';', 0x86, 0), IommufdRequests.IoasUnmap),
+        ];
+        Assert.All(requests, r => Assert.Equal(r.Number, r.Actual));
+        Assert.Equal([1u, 2, 4], new[] { IommufdRequests.MapFixedIova, IommufdRequests.MapWritable, IommufdRequests.MapReadable });
     }
 
     [Fact]
@@ -117,6 +130,13 @@ public class KernelLayoutTests
         Assert.Equal(16, Unsafe.SizeOf<VfioIrqInfo>());
         Assert.Equal(24, Unsafe.SizeOf<VfioIommuInfo>());
         Assert.Equal(32, Unsafe.SizeOf<VfioDmaMap>());
+        // 24 since Linux 6.17 and 16 since 6.15, whose kernels still take those before.
+        Assert.Equal(16, Unsafe.SizeOf<VfioDeviceBindIommufd>());
+        Assert.Equal(12, Unsafe.SizeOf<VfioDeviceAttachIommufdPageTable>());
+        Assert.Equal(12, Unsafe.SizeOf<IommuIoasAllocate>());
+        Assert.Equal(32, Unsafe.SizeOf<IommuIoasIovaRanges>());
+        Assert.Equal(40, Unsafe.SizeOf<IommuIoasMap>());
+        Assert.Equal(24, Unsafe.SizeOf<IommuIoasUnmap>());
     }
 
     [Fact]
@@ -146,6 +166,18 @@ public class KernelLayoutTests
         Assert.Equal(8, Offset<VfioDmaMap>(nameof(VfioDmaMap.HostAddress)));
         Assert.Equal(16, Offset<VfioDmaMap>(nameof(VfioDmaMap.Iova)));
         Assert.Equal(24, Offset<VfioDmaMap>(nameof(VfioDmaMap.Size)));
+        Assert.Equal(8, Offset<VfioDeviceBindIommufd>(nameof(VfioDeviceBindIommufd.Iommufd)));
+        Assert.Equal(12, Offset<VfioDeviceBindIommufd>(nameof(VfioDeviceBindIommufd.DeviceId)));
+        Assert.Equal(8, Offset<VfioDeviceAttachIommufdPageTable>(nameof(VfioDeviceAttachIommufdPageTable.PageTableId)));
+        Assert.Equal(8, Offset<IommuIoasAllocate>(nameof(IommuIoasAllocate.IoasId)));
+        Assert.Equal(8, Offset<IommuIoasIovaRanges>(nameof(IommuIoasIovaRanges.Count)));
+        Assert.Equal(16, Offset<IommuIoasIovaRanges>(nameof(IommuIoasIovaRanges.Array)));
+        Assert.Equal(8, Offset<IommuIoasMap>(nameof(IommuIoasMap.IoasId)));
+        Assert.Equal(16, Offset<IommuIoasMap>(nameof(IommuIoasMap.HostAddress)));
+        Assert.Equal(24, Offset<IommuIoasMap>(nameof(IommuIoasMap.Length)));
+        Assert.Equal(32, Offset<IommuIoasMap>(nameof(IommuIoasMap.Iova)));
+        Assert.Equal(8, Offset<IommuIoasUnmap>(nameof(IommuIoasUnmap.Iova)));
+        Assert.Equal(16, Offset<IommuIoasUnmap>(nameof(IommuIoasUnmap.Length)));
     }
 
     private static uint Make(uint direction, uint type, uint number, int size) => (direction << 30) | ((uint)size << 16) | (type << 8) | number;

@@ -24,13 +24,14 @@ internal static class BootCommand
             if (result.GetValueOrDefault<int>() is < 0 or > 86_400)
                 result.AddError("--stop-limit takes 0 to 86400 seconds.");
         });
-        var command = new Command(Name, "Runs one VM in the foreground: its console on this terminal, without a control plane.") { spec, run, socket, json, limit };
+        var vfio = CommonOptions.Vfio();
+        var command = new Command(Name, "Runs one VM in the foreground: its console on this terminal, without a control plane.") { spec, run, socket, json, limit, vfio };
         command.SetAction(async (parsed, _) =>
         {
             try
             {
                 var time = TimeProvider.System;
-                var options = new BootOptions(parsed.GetValue(run)!, parsed.GetValue(socket), parsed.GetValue(json), TimeSpan.FromSeconds(parsed.GetValue(limit)));
+                var options = new BootOptions(parsed.GetValue(run)!, parsed.GetValue(socket), parsed.GetValue(json), TimeSpan.FromSeconds(parsed.GetValue(limit)), parsed.GetValue(vfio));
                 using var vm = new ForegroundVm(BootSpec.Read(parsed.GetValue(spec)!, time), options, time);
                 return await vm.RunAsync();
             }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using Exitless.Agent.Machines;
 
 namespace Exitless.Agent.Commands;
 
@@ -33,6 +34,18 @@ internal static class CommonOptions
         Required = required,
     };
 
+    public static Option<VfioInterface> Vfio()
+    {
+        var option = new Option<VfioInterface>("--vfio")
+        {
+            Description = "How VMs get their devices: by iommufd, by IOMMU groups, or by the former where the kernel has it (auto).",
+            DefaultValueFactory = _ => VfioInterface.Auto,
+            CustomParser = ParseVfio,
+        };
+        option.HelpName = "auto|groups|iommufd";
+        return option;
+    }
+
     public static int Tell(AgentException e)
     {
         Console.Error.WriteLine($"exitless-agent: {e.Message}");
@@ -46,6 +59,20 @@ internal static class CommonOptions
         Console.Error.WriteLine($"exitless-agent: {problem.Title.TrimEnd('.')}. {problem.Detail}");
         Console.Error.WriteLine($"  {problem.Remedy} [{problem.Code}{(problem.Field.Length > 0 ? $", {problem.Field}" : "")}]");
         return 1;
+    }
+
+    private static VfioInterface ParseVfio(ArgumentResult result)
+    {
+        var text = result.Tokens.Count > 0 ? result.Tokens[^1].Value : "";
+        switch (text)
+        {
+            case "auto": return VfioInterface.Auto;
+            case "groups": return VfioInterface.Groups;
+            case "iommufd": return VfioInterface.Iommufd;
+            default:
+                result.AddError($"--vfio takes auto, groups or iommufd, not '{text}'.");
+                return VfioInterface.Auto;
+        }
     }
 
     private static Uri? ParseServer(ArgumentResult result)

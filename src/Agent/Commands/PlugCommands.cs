@@ -11,8 +11,9 @@ internal static class PlugCommands
     public static Command CreateAttach()
     {
         var (address, socket) = Common();
-        var command = new Command("attach", "Plugs a device, which vfio-pci has already, into a running VM.") { address, socket };
-        command.SetAction((parsed, stop) => RunAsync("attached", parsed.GetValue(address)!, parsed.GetValue(socket)!, device => device.AttachAsync(stop)));
+        var vfio = CommonOptions.Vfio();
+        var command = new Command("attach", "Plugs a device, which vfio-pci has already, into a running VM.") { address, socket, vfio };
+        command.SetAction((parsed, stop) => RunAsync("attached", parsed.GetValue(address)!, parsed.GetValue(socket)!, device => device.AttachAsync(parsed.GetValue(vfio), stop)));
         return command;
     }
 

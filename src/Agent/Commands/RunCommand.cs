@@ -12,6 +12,7 @@ internal static class RunCommand
         var server = CommonOptions.Server(required: false);
         var token = CommonOptions.Token(required: false);
         var fingerprint = CommonOptions.Fingerprint(required: false);
+        var vfio = CommonOptions.Vfio();
         var hang = new Option<int>("--hang-seconds") { Description = "Tell of a guest that takes no interrupts and does nothing for so long, 3 or more; 0: never.", DefaultValueFactory = _ => 30 };
         hang.Validators.Add(result =>
         {
@@ -20,13 +21,13 @@ internal static class RunCommand
         });
         var command = new Command("run", "Runs the agent. With --server, --token and --authority-fingerprint, a host that has no certificate yet is enrolled first.")
         {
-            state, run, server, token, fingerprint, hang,
+            state, run, server, token, fingerprint, hang, vfio,
         };
         command.SetAction(async (parsed, stop) =>
         {
             using var log = StderrLog.Create(TimeProvider.System);
             var options = new AgentOptions(
-                parsed.GetValue(state)!, parsed.GetValue(run)!, parsed.GetValue(server), parsed.GetValue(token), parsed.GetValue(fingerprint)) { HangSeconds = parsed.GetValue(hang) };
+                parsed.GetValue(state)!, parsed.GetValue(run)!, parsed.GetValue(server), parsed.GetValue(token), parsed.GetValue(fingerprint)) { HangSeconds = parsed.GetValue(hang), Vfio = parsed.GetValue(vfio) };
             try
             {
                 await using var daemon = new AgentDaemon(options, TimeProvider.System, log);

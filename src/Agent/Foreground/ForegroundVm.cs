@@ -38,7 +38,7 @@ internal sealed class ForegroundVm : IDisposable
         _launcher = new VmmLauncher(Environment.ProcessPath!, options.RunFolder, root, time, options.Socket);
         _devices = new DevicePreparer(new VfMac(root, netlink), new VfioBinding(root), new EventLog(new AsyncSignal(), time), () => { });
         _preflight = new Preflight(root, new ImageFolder(options.RunFolder), claims, new DeviceUseReader(root, netlink, () => [], () => claims.Addresses), macs);
-        _starter = new VmStarter(_preflight, claims, new CpuClaims(), _devices, _launcher, root);
+        _starter = new VmStarter(_preflight, claims, new CpuClaims(), _devices, _launcher, root, options.Vfio);
     }
 
     private string Id => _spec.Wanted.VmId;

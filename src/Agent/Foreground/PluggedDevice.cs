@@ -1,3 +1,4 @@
+using Exitless.Agent.Machines;
 using Exitless.Agent.Sriov;
 using Exitless.Linux;
 using Exitless.Linux.Sysfs;
@@ -10,25 +11,58 @@ namespace Exitless.Agent.Foreground;
 internal sealed class PluggedDevice(string address, string socket, HostRoot root)
 {
     /// <summary>Plugs it in; on return the guest has been told.</summary>
+    /// <param name="vfio">How; a VM that has devices already gets this one as it got those.</param>
+    /// <param name="cancel">Stops waiting.</param>
     /// <exception cref="ProblemException">It cannot be; nothing has changed.</exception>
-    public async Task<VmmResources> AttachAsync(CancellationToken cancel)
+    public async Task<VmmResources> AttachAsync(VfioInterface vfio, CancellationToken cancel)
     {
         var group = GroupOf(PciFunction.Read(root, address));
         await using var client = await VmmClient.ConnectAsync(socket, cancel);
+        var device = new VfioDeviceConfig(address, group);
+        if (await ByIommufdAsync(client, vfio, cancel))
+            await AttachByIommufdAsync(client, device, cancel);
+        else
+            await AttachByGroupAsync(client, device, cancel);
+        return await client.TakeResourcesAsync(cancel);
+    }
+
+    private async Task<bool> ByIommufdAsync(VmmClient client, VfioInterface vfio, CancellationToken cancel)
+    {
+        if (client.Hello.Protocol < VmmClient.IommufdProtocol)
+            return false;
+        var has = vfio == VfioInterface.Auto ? (await client.TakeResourcesAsync(cancel)).Iommufd : null;
+        return has ?? VfioFiles.ByIommufd(root, [address], vfio);
+    }
+
+    private async Task AttachByIommufdAsync(VmmClient client, VfioDeviceConfig device, CancellationToken cancel)
+    {
+        var path = VfioFiles.Cdev(root, address) ?? throw new ProblemException(
+            "no-iommufd", "The device cannot be assigned by iommufd", $"{address} has no file in /dev/vfio/devices, and the VM has its devices by iommufd.", "Bind it to vfio-pci on a kernel with CONFIG_VFIO_DEVICE_CDEV.", "address");
+        // The VM closes the one that it does not need.
+        using var descriptors = new DeviceDescriptors
+        {
+            Iommufd = Files.Open(VfioFiles.Iommufd(root), OpenMode.ReadWrite),
+            Cdevs = new Dictionary<string, SafeFileHandle>(StringComparer.Ordinal) { [address] = OpenUnlessBusy(path) ?? throw InUse(path) },
+        };
+        await client.AttachDevicesAsync([device], descriptors, cancel);
+    }
+
+    private async Task AttachByGroupAsync(VmmClient client, VfioDeviceConfig device, CancellationToken cancel)
+    {
+        var path = root.Dev($"vfio/{device.IommuGroup}");
         using var container = Files.Open(root.Dev("vfio/vfio"), OpenMode.ReadWrite);
-        using var file = OpenUnlessBusy(group);
+        // A group can be opened once; the VM may have it already.
+        using var file = OpenUnlessBusy(path);
         try
         {
-            var descriptors = new DeviceDescriptors { Container = container, Groups = file is null ? new Dictionary<int, SafeFileHandle>() : new() { [group] = file } };
-            await client.AttachDevicesAsync([new VfioDeviceConfig(address, group)], descriptors, cancel);
+            var descriptors = new DeviceDescriptors { Container = container, Groups = file is null ? new Dictionary<int, SafeFileHandle>() : new() { [device.IommuGroup] = file } };
+            await client.AttachDevicesAsync([device], descriptors, cancel);
         }
         catch (VmmProblemException e) when (file is null && e.Code == "vmm-protocol")
         {
             // The VM does not have the group that is busy.
-            throw new ProblemException(
-                "device-in-use", "The IOMMU group is in use", $"Another program holds /dev/vfio/{group} open.", "End that program (look with: fuser /dev/vfio/*), or choose another device.", "address", e);
+            throw InUse(path, e);
         }
-        return await client.TakeResourcesAsync(cancel);
     }
 
     /// <summary>Asks the guest to give it back; on return the host can have it.</summary>
@@ -54,12 +88,14 @@ internal sealed class PluggedDevice(string address, string socket, HostRoot root
         return function.IommuGroup ?? throw new ProblemException("device-without-iommu-group", "No IOMMU translates for the device", $"{address} is in no IOMMU group.", "Choose a device with an IOMMU group.", "address");
     }
 
-    // A group can be opened once; the VM may have it already.
-    private SafeFileHandle? OpenUnlessBusy(int group)
+    private static ProblemException InUse(string path, Exception? cause = null) => new(
+        "device-in-use", "The device is in use", $"Another program holds {path} open.", "End that program (look with: fuser /dev/vfio/* /dev/vfio/devices/*), or choose another device.", "address", cause);
+
+    private static SafeFileHandle? OpenUnlessBusy(string path)
     {
         try
         {
-            return Files.Open(root.Dev($"vfio/{group}"), OpenMode.ReadWrite);
+            return Files.Open(path, OpenMode.ReadWrite);
         }
         catch (LinuxException e) when (e.Errno == Errno.Busy)
         {

@@ -74,9 +74,10 @@ internal static class HostCapabilities
     private static Capability ReadVfio(HostRoot root)
     {
         var driver = Directory.Exists(root.Sys("bus/pci/drivers/vfio-pci"));
-        var container = File.Exists(root.Dev("vfio/vfio"));
-        return Make(Vfio, driver && container,
-            driver && container ? "vfio-pci is loaded and /dev/vfio/vfio exists" : driver ? "/dev/vfio/vfio does not exist." : "The driver vfio-pci is not loaded.",
+        // A kernel with iommufd may be built without groups and containers.
+        var door = File.Exists(root.Dev("vfio/vfio")) ? "/dev/vfio/vfio" : File.Exists(root.Dev("iommu")) ? "/dev/iommu" : null;
+        return Make(Vfio, driver && door is not null,
+            driver && door is not null ? $"vfio-pci is loaded and {door} exists" : driver ? "/dev/vfio/vfio does not exist." : "The driver vfio-pci is not loaded.",
             "Load VFIO: modprobe vfio-pci && modprobe vfio_iommu_type1; name both in /etc/modules-load.d/vfio.conf to have them after each boot.");
     }
 

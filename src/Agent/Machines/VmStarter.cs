@@ -6,7 +6,7 @@ using Exitless.Vmm.Control;
 namespace Exitless.Agent.Machines;
 
 /// <summary>Starts one VM step by step. A step that fails takes back all steps before it.</summary>
-internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, CpuClaims cpus, DevicePreparer devices, VmmLauncher launcher, HostRoot root)
+internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, CpuClaims cpus, DevicePreparer devices, VmmLauncher launcher, HostRoot root, VfioInterface vfio = VfioInterface.Auto)
 {
     /// <param name="onPlanned">Called with what will have to be given back, before the first device is touched.</param>
     /// <param name="onProcess">Called with the process as soon as there is one.</param>
@@ -53,10 +53,11 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, CpuCla
             });
             await steps.RunAsync("Map memory and run", async () =>
             {
-                using var descriptors = LaunchDescriptors.Open(plan, root);
-                await process!.Client.LaunchAsync(configOf(plan), descriptors, stop);
+                using var descriptors = LaunchDescriptors.Open(plan, root, vfio);
+                var iommufd = descriptors.Iommufd is not null;
+                await process!.Client.LaunchAsync(configOf(plan) with { Iommufd = iommufd }, descriptors, stop);
                 process.Watch();
-                return "";
+                return plan.Devices.Count == 0 ? "" : iommufd ? "devices by iommufd" : "devices by their groups";
             });
             return process!;
         }

@@ -18,6 +18,8 @@ internal static class VfioRequests
     public const uint IommuGetInfo = 0x3b70;
     public const uint IommuMapDma = 0x3b71;
     public const uint IommuUnmapDma = 0x3b72;
+    public const uint DeviceBindIommufd = 0x3b76;
+    public const uint DeviceAttachIommufdPageTable = 0x3b77;
 
     public const int Type1V2 = 3;
     public const uint GroupViable = 1;

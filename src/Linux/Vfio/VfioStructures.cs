@@ -73,3 +73,22 @@ internal struct VfioDmaUnmap
     public ulong Iova;
     public ulong Size;
 }
+
+/// <summary>struct vfio_device_bind_iommufd, as far as kernels before 6.17 have it.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct VfioDeviceBindIommufd
+{
+    public uint ArgumentSize;
+    public uint Flags;
+    public int Iommufd;
+    public uint DeviceId;
+}
+
+/// <summary>struct vfio_device_attach_iommufd_pt, as far as kernels before 6.15 have it.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct VfioDeviceAttachIommufdPageTable
+{
+    public uint ArgumentSize;
+    public uint Flags;
+    public uint PageTableId;
+}

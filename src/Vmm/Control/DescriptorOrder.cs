@@ -22,6 +22,8 @@ internal static class DescriptorOrder
         all.AddRange(descriptors.Taps);
         if (descriptors.Vsock is { } vsock)
             all.Add(vsock);
+        if (descriptors.Iommufd is { } iommufd)
+            all.AddRange([iommufd, .. descriptors.Cdevs]);
         return all;
     }
 
@@ -29,10 +31,12 @@ internal static class DescriptorOrder
     /// <exception cref="VmmProblemException">vmm-protocol: more or fewer came.</exception>
     public static VmmDescriptors Sort(VmConfig config, IReadOnlyList<SafeFileHandle> all)
     {
-        var groups = config.Devices.Select(d => d.IommuGroup).Distinct().Count();
+        var iommufd = config is { Iommufd: true, Devices.Count: > 0 };
+        var cdevs = iommufd ? config.Devices.Count : 0;
+        var groups = iommufd ? 0 : config.Devices.Select(d => d.IommuGroup).Distinct().Count();
         var disks = config.Disks.Sum(d => 1 + d.BackingFormats.Count);
         var hasKernel = config.BootDisk.Length == 0;
-        var expected = 1 + (hasKernel ? 1 : 0) + (config.HasInitrd ? 1 : 0) + (groups > 0 ? 1 : 0) + groups + disks + config.Networks.Count + (config.Vsock is null ? 0 : 1);
+        var expected = 1 + (hasKernel ? 1 : 0) + (config.HasInitrd ? 1 : 0) + (groups > 0 ? 1 : 0) + groups + disks + config.Networks.Count + (config.Vsock is null ? 0 : 1) + (iommufd ? 1 : 0) + cdevs;
         if (all.Count != expected)
             throw new VmmProblemException("vmm-protocol", "The launch has the wrong descriptors.", $"{all.Count} came; {expected} were expected.", "Update the agent.");
         var next = 0;
@@ -46,6 +50,8 @@ internal static class DescriptorOrder
             Disks = Take(disks),
             Taps = Take(config.Networks.Count),
             Vsock = config.Vsock is null ? null : all[next++],
+            Iommufd = iommufd ? all[next++] : null,
+            Cdevs = Take(cdevs),
         };
 
         SafeFileHandle[] Take(int count)

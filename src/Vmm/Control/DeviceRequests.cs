@@ -4,8 +4,14 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Exitless.Vmm.Control;
 
-/// <summary>Devices to plug into a running VM, as they travel. The descriptors follow in this order: the container, if any, and the groups.</summary>
-internal sealed record AttachRequest(IReadOnlyList<VfioDeviceConfig> Devices, bool HasContainer, IReadOnlyList<int> Groups);
+/// <summary>Devices to plug into a running VM, as they travel. The descriptors follow in this order: the container, if any, the groups, iommufd, if any, and a file of each device that comes by it.</summary>
+internal sealed record AttachRequest(IReadOnlyList<VfioDeviceConfig> Devices, bool HasContainer, IReadOnlyList<int> Groups)
+{
+    public bool HasIommufd { get; init; }
+
+    /// <summary>The addresses of devices whose own files come; none from an agent of protocol 1.</summary>
+    public IReadOnlyList<string> Cdevs { get => field ?? []; init; }
+}
 
 /// <summary>A device to take out of a running VM.</summary>
 internal sealed record DetachRequest(string Address, long LimitMilliseconds);
@@ -86,16 +92,21 @@ internal sealed class DeviceRequests(VmLife vm, ControlConnections connections, 
 
     private static DeviceDescriptors Sort(AttachRequest request, IReadOnlyList<SafeFileHandle> all)
     {
-        var first = request.HasContainer ? 1 : 0;
-        if (request.Devices is not { Count: > 0 } || request.Groups is null || all.Count != first + request.Groups.Count || request.Groups.Distinct().Count() != request.Groups.Count)
+        var groups = request.Groups ?? [];
+        var (firstGroup, firstCdev) = (request.HasContainer ? 1 : 0, (request.HasContainer ? 1 : 0) + groups.Count + (request.HasIommufd ? 1 : 0));
+        var expected = firstCdev + request.Cdevs.Count;
+        if (request.Devices is not { Count: > 0 } || request.Groups is null || all.Count != expected || groups.Distinct().Count() != groups.Count
+            || request.Cdevs.Distinct(StringComparer.Ordinal).Count() != request.Cdevs.Count)
         {
             throw new VmmProblemException("vmm-protocol", "The devices came with the wrong descriptors.",
-                $"{request.Devices?.Count ?? 0} devices and {all.Count} descriptors came; {first + (request.Groups?.Count ?? 0)} were expected.", "Update the agent.");
+                $"{request.Devices?.Count ?? 0} devices and {all.Count} descriptors came; {expected} were expected.", "Update the agent.");
         }
         return new DeviceDescriptors
         {
             Container = request.HasContainer ? all[0] : null,
-            Groups = request.Groups.Zip(all.Skip(first)).ToDictionary(),
+            Groups = groups.Zip(all.Skip(firstGroup)).ToDictionary(),
+            Iommufd = request.HasIommufd ? all[firstCdev - 1] : null,
+            Cdevs = request.Cdevs.Zip(all.Skip(firstCdev)).ToDictionary(StringComparer.Ordinal),
         };
     }
 }

@@ -46,6 +46,9 @@ public sealed record VmConfig
     /// <summary>Devices that the guest owns.</summary>
     public required IReadOnlyList<VfioDeviceConfig> Devices { get; init; }
 
+    /// <summary>True: the devices come by iommufd and their own files (<see cref="VmmDescriptors.Cdevs"/>) instead of by their groups. The agent says it, by what it passes.</summary>
+    public bool Iommufd { get; init; }
+
     /// <summary>Virtio disks, in the order in which the guest finds them.</summary>
     public IReadOnlyList<DiskConfig> Disks { get => field ?? []; init; }
 
@@ -88,5 +91,5 @@ public sealed record VmTopology(int Sockets, int Cores, int Threads);
 
 /// <summary>One PCI device assigned through VFIO.</summary>
 /// <param name="Address">Its address on the host, dddd:bb:dd.f in lower case.</param>
-/// <param name="IommuGroup">Its IOMMU group; the group's descriptor is in <see cref="VmmDescriptors.Groups"/>.</param>
+/// <param name="IommuGroup">Its IOMMU group; the group's descriptor is in <see cref="VmmDescriptors.Groups"/>, unless the device comes by iommufd.</param>
 public sealed record VfioDeviceConfig(string Address, int IommuGroup);

@@ -12,8 +12,11 @@ namespace Exitless.Vmm.Control;
 /// </summary>
 public sealed class VmmClient : IAsyncDisposable
 {
-    /// <summary>The protocol of this version.</summary>
-    public const int Protocol = 1;
+    /// <summary>The protocol of this version. 2 takes devices by iommufd too.</summary>
+    public const int Protocol = 2;
+
+    /// <summary>The first protocol whose VMM takes devices by iommufd.</summary>
+    public const int IommufdProtocol = 2;
 
     /// <summary>The oldest protocol of a VMM that this version adopts.</summary>
     public const int OldestProtocol = 1;
@@ -121,14 +124,22 @@ public sealed class VmmClient : IAsyncDisposable
     /// reset, and for a VM's first device the time of pinning all its memory.
     /// </summary>
     /// <param name="devices">Which.</param>
-    /// <param name="descriptors">/dev/vfio/vfio if the VM has no device yet, and the groups of which it has none.</param>
+    /// <param name="descriptors">
+    /// /dev/vfio/vfio if the VM has no device yet, and the groups of which it has none. Or, of a VMM of <see cref="IommufdProtocol"/> and later, /dev/iommu if the VM has no device yet, and the
+    /// devices' own files.
+    /// </param>
     /// <param name="cancellationToken">Stops waiting; the devices are attached all the same.</param>
     /// <exception cref="VmmProblemException">They cannot be assigned; the VM has none of them.</exception>
     public async Task AttachDevicesAsync(IReadOnlyList<VfioDeviceConfig> devices, DeviceDescriptors descriptors, CancellationToken cancellationToken)
     {
         var groups = descriptors.Groups.ToArray();
-        var request = new AttachRequest(devices, descriptors.Container is not null, [.. groups.Select(g => g.Key)]);
-        SafeFileHandle[] files = [.. descriptors.Container is { } container ? [container] : Array.Empty<SafeFileHandle>(), .. groups.Select(g => g.Value)];
+        var cdevs = descriptors.Cdevs.ToArray();
+        var request = new AttachRequest(devices, descriptors.Container is not null, [.. groups.Select(g => g.Key)])
+        {
+            HasIommufd = descriptors.Iommufd is not null,
+            Cdevs = [.. cdevs.Select(c => c.Key)],
+        };
+        SafeFileHandle[] files = [.. One(descriptors.Container), .. groups.Select(g => g.Value), .. One(descriptors.Iommufd), .. cdevs.Select(c => c.Value)];
         await using var own = await ConnectAsync(_path, cancellationToken);
         await own.AskAsync(FrameKind.AttachDevices, JsonSerializer.SerializeToUtf8Bytes(request, ControlJson.Default.AttachRequest), files, cancellationToken);
     }
@@ -226,6 +237,8 @@ public sealed class VmmClient : IAsyncDisposable
             _turn.Release();
         }
     }
+
+    private static SafeFileHandle[] One(SafeFileHandle? file) => file is null ? [] : [file];
 
     private void Send(Frame frame)
     {

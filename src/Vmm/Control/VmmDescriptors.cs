@@ -14,7 +14,7 @@ public sealed class VmmDescriptors : IDisposable
     /// <summary>The initrd's file, for reading; null without one.</summary>
     public SafeFileHandle? Initrd { get; set; }
 
-    /// <summary>/dev/vfio/vfio, freshly opened; null without devices.</summary>
+    /// <summary>/dev/vfio/vfio, freshly opened; null without devices, and for devices by iommufd.</summary>
     public SafeFileHandle? VfioContainer { get; init; }
 
     /// <summary>/dev/vfio/N of each distinct group, in the order in which the devices name them first.</summary>
@@ -23,11 +23,19 @@ public sealed class VmmDescriptors : IDisposable
     /// <summary>The files of <see cref="VmConfig.Disks"/>: each disk's own, for reading and writing unless it is read-only, then its backing files, for reading.</summary>
     public IReadOnlyList<SafeFileHandle> Disks { get; init; } = [];
 
+    /// <summary>/dev/iommu, freshly opened; null unless <see cref="VmConfig.Iommufd"/>.</summary>
+    public SafeFileHandle? Iommufd { get; init; }
+
+    /// <summary>/dev/vfio/devices/vfioN of each device, in the order of <see cref="VmConfig.Devices"/>; none unless <see cref="VmConfig.Iommufd"/>.</summary>
+    public IReadOnlyList<SafeFileHandle> Cdevs { get; init; } = [];
+
     /// <summary>The part of them that belongs to devices.</summary>
     internal DeviceDescriptors OfDevices(VmConfig config) => new()
     {
         Container = VfioContainer,
         Groups = config.Devices.Select(d => d.IommuGroup).Distinct().Zip(Groups).ToDictionary(),
+        Iommufd = Iommufd,
+        Cdevs = config.Devices.Select(d => d.Address).Zip(Cdevs).ToDictionary(StringComparer.Ordinal),
     };
 
     /// <summary>The TAP interfaces of <see cref="VmConfig.Networks"/>, opened with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR (<see cref="Exitless.Linux.Tap.Open"/>).</summary>
@@ -45,6 +53,9 @@ public sealed class VmmDescriptors : IDisposable
         VfioContainer?.Dispose();
         foreach (var group in Groups)
             group.Dispose();
+        Iommufd?.Dispose();
+        foreach (var cdev in Cdevs)
+            cdev.Dispose();
         foreach (var disk in Disks)
             disk.Dispose();
         foreach (var tap in Taps)

@@ -13,4 +13,7 @@ public sealed record VmmResources(int Collections, long AllocatedBytes)
 
     /// <summary>How many more IOMMU mappings the kernel would take (dma_entry_limit of vfio_iommu_type1, less those that are there); null without an assigned device, or where the kernel does not tell.</summary>
     public long? DmaMappingsLeft { get; init; }
+
+    /// <summary>True if the VM's devices came by iommufd, false if by their groups; null without an assigned device, and from a VMM of protocol 1.</summary>
+    public bool? Iommufd { get; init; }
 }

@@ -3,7 +3,7 @@ using Exitless.Vmm.Control;
 
 namespace Exitless.Vmm.Vfio;
 
-/// <summary>VFIO pins all guest memory and charges it to RLIMIT_MEMLOCK of a process that lacks CAP_IPC_LOCK.</summary>
+/// <summary>VFIO and iommufd pin all guest memory and charge it to RLIMIT_MEMLOCK of a process that lacks CAP_IPC_LOCK; iommufd counts all processes of its user.</summary>
 internal static class LockedMemory
 {
     /// <summary>Raises this process's soft limit as far as it may, and checks that it suffices.</summary>
@@ -40,7 +40,18 @@ internal static class LockedMemory
         return limit.Hard >= needed ? limit with { Soft = limit.Hard } : throw TooLow(limit.Hard, needed);
     }
 
-    /// <summary>Says whether the limit is why the kernel is out of memory for more pinned pages.</summary>
+    /// <summary>Says whether the limit is why the kernel has just refused to pin more pages.</summary>
+    /// <param name="error">The kernel's error.</param>
+    /// <param name="bytes">What it was to pin.</param>
+    /// <returns>Null if something else is.</returns>
+    public static VmmProblemException? Explain(int error, ulong bytes)
+    {
+        if (error != Errno.NoMemory || ResourceLimit.Get(LimitedResource.LockedMemory) is not { Soft: not ResourceLimit.Unlimited } limit)
+            return null;
+        return Explain(limit, Status(), bytes);
+    }
+
+    /// <summary>As <see cref="Explain(int, ulong)"/>, for any process.</summary>
     /// <param name="limit">This process's limit.</param>
     /// <param name="status">What it has locked.</param>
     /// <param name="bytes">What it tried to lock.</param>

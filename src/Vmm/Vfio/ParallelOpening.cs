@@ -16,35 +16,60 @@ internal static class ParallelOpening
     public static OpenedDevice[] Open(IReadOnlyList<VfioDeviceConfig> devices, Func<VfioDeviceConfig, string, IVfioDevice> open)
     {
         var opened = new OpenedDevice?[devices.Count];
-        var failures = new Exception?[devices.Count];
-        void OpenOne(int i)
+        try
         {
-            IVfioDevice? device = null;
-            try
+            ForEach(devices, (config, i) =>
             {
                 var field = $"devices[{i}]";
-                device = open(devices[i], field);
-                opened[i] = OpenedDevice.Examine(devices[i], field, device);
+                var device = open(config, field);
+                try
+                {
+                    opened[i] = OpenedDevice.Examine(config, field, device);
+                }
+                catch
+                {
+                    device.Dispose();
+                    throw;
+                }
+            });
+            return [.. opened.OfType<OpenedDevice>()];
+        }
+        catch
+        {
+            foreach (var device in opened)
+                device?.Device.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Does the same with each, on a thread for each, and waits for all.</summary>
+    /// <param name="items">With what.</param>
+    /// <param name="act">Takes one and its index; called on several threads at once.</param>
+    /// <exception cref="VmmProblemException">As <see cref="Open"/>'s.</exception>
+    public static void ForEach<T>(IReadOnlyList<T> items, Action<T, int> act)
+    {
+        var failures = new Exception?[items.Count];
+        void ActOn(int i)
+        {
+            try
+            {
+                act(items[i], i);
             }
             catch (Exception e)
             {
                 // It belongs to the caller's thread, which waits for all.
-                device?.Dispose();
                 failures[i] = e;
             }
         }
 
-        var threads = Enumerable.Range(1, Math.Max(0, devices.Count - 1)).Select(i => new Thread(() => OpenOne(i)) { IsBackground = true, Name = "open device" }).ToList();
+        var threads = Enumerable.Range(1, Math.Max(0, items.Count - 1)).Select(i => new Thread(() => ActOn(i)) { IsBackground = true, Name = "open device" }).ToList();
         threads.ForEach(t => t.Start());
-        if (devices.Count > 0)
-            OpenOne(0);
+        if (items.Count > 0)
+            ActOn(0);
         threads.ForEach(t => t.Join());
         var failed = failures.OfType<Exception>().ToList();
-        if (failed.Count == 0)
-            return [.. opened.OfType<OpenedDevice>()];
-        foreach (var device in opened)
-            device?.Device.Dispose();
-        throw failed.Count == 1 ? failed[0] : Together(failed);
+        if (failed.Count > 0)
+            throw failed.Count == 1 ? failed[0] : Together(failed);
     }
 
     private static VmmProblemException Together(List<Exception> failed)

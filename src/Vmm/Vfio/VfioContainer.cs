@@ -84,8 +84,7 @@ internal sealed class VfioContainer : IDisposable
             if (TryMap(range.GuestAddress, range.Size, range.HostAddress))
                 continue;
             var error = Ioctl.LastError;
-            var explained = error == Errno.NoMemory && ResourceLimit.Get(LimitedResource.LockedMemory).Soft != ResourceLimit.Unlimited ? LockedMemory.Explain(ResourceLimit.Get(LimitedResource.LockedMemory), ProcessStatus.Read(), range.Size) : null;
-            throw explained ?? (Exception)new LinuxException($"VFIO_IOMMU_MAP_DMA 0x{range.GuestAddress:x} + {range.Size:#,0}", error);
+            throw LockedMemory.Explain(error, range.Size) ?? (Exception)new LinuxException($"VFIO_IOMMU_MAP_DMA 0x{range.GuestAddress:x} + {range.Size:#,0}", error);
         }
     }
 

@@ -12,7 +12,7 @@ namespace Exitless.Vmm.Tests.Vfio;
 internal sealed class ScriptedVfio : IVfioCalls
 {
     public const ulong ConfigOffset = 0x8000, BarOffset = 0x1_0000;
-    private const int FileBytes = 0x2_0000;
+    public const int FileBytes = 0x2_0000;
 
     private readonly Dictionary<uint, int> _refused = [];
 
