@@ -16,6 +16,9 @@ internal static class Checkout
         }
     }
 
+    /// <summary>The VMM's own file beside <see cref="Agent"/>; the agent's, which is the VMM too, where it is not.</summary>
+    public static string Vmm => Path.Combine(Path.GetDirectoryName(Path.GetFullPath(Agent))!, "exitless-vmm") is var own && File.Exists(own) ? own : Agent;
+
     /// <summary>A path in the checkout.</summary>
     public static string At(string path)
     {

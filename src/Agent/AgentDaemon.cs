@@ -78,7 +78,7 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         _samples = new SampleFeed(_signal, time);
         _sampler = new Sampler(_samples, _root, _events, time, _log);
         _consoles = new ConsoleRelay(id => _vms!.Running(id), _signal);
-        var launcher = new VmmLauncher(Environment.ProcessPath!, options.RunFolder, _root, time);
+        var launcher = new VmmLauncher(VmmLauncher.ProgramBeside(Environment.ProcessPath!), options.RunFolder, _root, time);
         var devices = new DevicePreparer(new VfMac(_root, netlink), new VfioBinding(_root), _events, _inventory.Poke);
         var preflight = new Preflight(_root, images, claims, uses, new VfMacReader(_root, netlink));
         _vms = new VmFleet(

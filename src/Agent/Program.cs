@@ -1,12 +1,10 @@
 using System.CommandLine;
-using System.Globalization;
 using Exitless.Agent.Commands;
+using Exitless.Vmm;
 
 // The VMM's process skips the command line's parser: each VM would pay for its memory.
-if (args is [VmmCommand.Name, VmmCommand.SocketOption, var path])
-    return await VmmCommand.RunAsync(path, null);
-if (args is [VmmCommand.Name, VmmCommand.SocketOption, var socket, VmmCommand.SandboxOption, var user])
-    return await VmmCommand.RunAsync(socket, uint.Parse(user, NumberStyles.None, CultureInfo.InvariantCulture));
+if (VmmCommandLine.Is(args))
+    return await VmmCommandLine.RunAsync(args);
 
 var root = new RootCommand("The Exitless agent: manages this host's VFs and VMs for a control plane, and is the VMM of each VM.")
 {

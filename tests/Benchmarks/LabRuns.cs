@@ -33,7 +33,7 @@ internal sealed class LabRuns(LabHost host, string vf, bool whole)
                     Name = "bench",
                     RunRoot = Path.Combine(folder, "run"),
                     ShareFolder = share,
-                    Files = [new LabFile(agent, "/opt/exitless-agent")],
+                    Files = [new LabFile(agent, "/opt/exitless-agent"), new LabFile(DirectKvm.Vmm(agent), "/opt/exitless-vmm")],
                     BootLimit = TimeSpan.FromMinutes(10),
                     Progress = Console.WriteLine,
                 },

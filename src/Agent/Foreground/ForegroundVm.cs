@@ -35,7 +35,7 @@ internal sealed class ForegroundVm : IDisposable
         (_spec, _options, _time) = (spec, options, time);
         var (root, netlink, claims) = (_root, new KernelRtnetlink(), new DeviceClaims());
         var macs = new VfMacReader(root, netlink);
-        _launcher = new VmmLauncher(Environment.ProcessPath!, options.RunFolder, root, time, options.Socket);
+        _launcher = new VmmLauncher(VmmLauncher.ProgramBeside(Environment.ProcessPath!), options.RunFolder, root, time, options.Socket);
         _devices = new DevicePreparer(new VfMac(root, netlink), new VfioBinding(root), new EventLog(new AsyncSignal(), time), () => { });
         _preflight = new Preflight(root, new ImageFolder(options.RunFolder), claims, new DeviceUseReader(root, netlink, () => [], () => claims.Addresses), macs);
         _starter = new VmStarter(_preflight, claims, new CpuClaims(), _devices, _launcher, root, options.Vfio);

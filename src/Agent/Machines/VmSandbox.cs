@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using Exitless.Agent.Commands;
 using Exitless.Vmm;
 
 namespace Exitless.Agent.Machines;
@@ -12,7 +11,7 @@ internal static class VmSandbox
 
     /// <summary>What is added to the process's arguments. A program with a just-in-time compiler needs executable memory and runs without.</summary>
     public static string[] Arguments(string vmId) =>
-        RuntimeFeature.IsDynamicCodeSupported ? [] : [VmmCommand.SandboxOption, (VmmProcess.IsRoot ? UserOf(vmId) : 0).ToString(System.Globalization.CultureInfo.InvariantCulture)];
+        RuntimeFeature.IsDynamicCodeSupported ? [] : [VmmCommandLine.SandboxOption, (VmmProcess.IsRoot ? UserOf(vmId) : 0).ToString(System.Globalization.CultureInfo.InvariantCulture)];
 
     // The last bytes of a UUIDv7 are random.
     internal static uint UserOf(string vmId)

@@ -64,6 +64,10 @@ internal sealed class HostImage(LabFiles files, LabHostOptions options, string m
         {
             await CollectAsync(null, agent);
             archive.AddCopy("/usr/bin/exitless-agent", 0x1ED, agent);
+            // VMs run from it where it is.
+            var vmm = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(agent))!, "exitless-vmm");
+            if (File.Exists(vmm))
+                archive.AddCopy("/usr/bin/exitless-vmm", 0x1ED, vmm);
         }
         foreach (var (target, file) in libraries)
             archive.AddCopy(target, 0x1ED, file);
