@@ -104,7 +104,7 @@ public sealed class DebianDiskTests(BootedHost host)
         await DebianDisk.CopyAsync(Path.Combine(host.Share, "root.img"), TestContext.Current.CancellationToken);
     }
 
-    private static Task TakeOrdersAsync(BootedVm vm) => vm.OrderAsync("mount -r LABEL=CIDATA /mnt && . /mnt/user-data && echo orders=$((40+2))", "orders=42");
+    private static Task<string> TakeOrdersAsync(BootedVm vm) => vm.OrderAsync("mount -r LABEL=CIDATA /mnt && . /mnt/user-data && echo orders=$((40+2))", "orders=42");
 
     private static async Task SwitchOffAsync(BootedVm vm)
     {
