@@ -27,7 +27,8 @@ internal static class RunCommand
         {
             using var log = StderrLog.Create(TimeProvider.System);
             var options = new AgentOptions(
-                parsed.GetValue(state)!, parsed.GetValue(run)!, parsed.GetValue(server), parsed.GetValue(token), parsed.GetValue(fingerprint)) { HangSeconds = parsed.GetValue(hang), Vfio = parsed.GetValue(vfio) };
+                parsed.GetValue(state)!, parsed.GetValue(run)!, parsed.GetValue(server), parsed.GetValue(token), parsed.GetValue(fingerprint))
+            { HangSeconds = parsed.GetValue(hang), Vfio = parsed.GetValue(vfio) };
             try
             {
                 await using var daemon = new AgentDaemon(options, TimeProvider.System, log);

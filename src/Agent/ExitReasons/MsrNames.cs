@@ -9,8 +9,17 @@ internal static class MsrNames
 
     private static readonly Dictionary<long, string> Names = new()
     {
-        [0x48] = "spec_ctrl", [0x49] = "pred_cmd", [0x6e0] = "tsc_deadline", [0x808] = "x2apic_tpr", [0x80b] = "x2apic_eoi", [0x830] = "x2apic_icr", [0x838] = "x2apic_timer", [0x83f] = "x2apic_self_ipi",
-        [0x4b56_4d04] = "kvm_pv_eoi", [0x4000_0070] = "hyperv_eoi", [0x4000_0071] = "hyperv_icr",
+        [0x48] = "spec_ctrl",
+        [0x49] = "pred_cmd",
+        [0x6e0] = "tsc_deadline",
+        [0x808] = "x2apic_tpr",
+        [0x80b] = "x2apic_eoi",
+        [0x830] = "x2apic_icr",
+        [0x838] = "x2apic_timer",
+        [0x83f] = "x2apic_self_ipi",
+        [0x4b56_4d04] = "kvm_pv_eoi",
+        [0x4000_0070] = "hyperv_eoi",
+        [0x4000_0071] = "hyperv_icr",
     };
 
     /// <summary>Keeps all others out of the histogram: which they are is the guest's choice, and it must not be able to fill it.</summary>
