@@ -58,7 +58,7 @@ internal sealed class EliReport(EliResults results, bool whole)
             # ELI, counted
 
             Written by `dotnet run -c Release --project tests/Benchmarks -- eli`. One emulated host ([lab.md](../lab.md)), an unmodified Debian kernel with one vCPU on an isolated CPU and an 82576 VF, the load from the
-            host's other CPU. Ticks are tamed: the host runs with `nohz_full=1 isolcpus=managed_irq,domain,1 rcu_nocbs=1`, the guest's HLT does not exit. Everything is counted, nothing is timed:
+            host's other CPU. Ticks are tamed: the host runs with `nohz_full=1 isolcpus=managed_irq,domain,1 rcu_nocbs=1`, the guest's HLT does not exit, and its memory statistics and proactive compaction are off. Everything is counted, nothing is timed:
             emulated time is no measure, and rates only say how often something was asked for. Device interrupts are the guest's own count.
 
             ![Exits for each device interrupt, by the rate of packets](eli.svg)

@@ -14,6 +14,9 @@ internal static class EliScript
         basename $(readlink -f $pf/virtfn1)
         """;
 
+    /// <summary>Two timers of the guest's own that have nothing to do with its interrupts: the statistics of memory, and proactive compaction.</summary>
+    public const string TameGuest = "type_in_guest 'echo 1000 >/proc/sys/vm/stat_interval; echo 0 >/proc/sys/vm/compaction_proactiveness' >/dev/null\n";
+
     public const string Functions = """
         F=/run/eli
         type_in_guest() { # a command; prints what the guest answered
