@@ -76,8 +76,18 @@ bool eli_apic_timer_pending(void)
 	return (apic_read_at(APIC_IRR + at) | apic_read_at(APIC_ISR + at)) & bit;
 }
 
-void eli_apic_send_nmi(int cpu)
+static void send(int cpu, u32 how)
 {
 	weak_wrmsr_fence();
-	wrmsrl(ELI_X2APIC_MSR(APIC_ICR), (u64)per_cpu(x86_cpu_to_apicid, cpu) << 32 | APIC_DM_NMI | APIC_DEST_PHYSICAL);
+	wrmsrl(ELI_X2APIC_MSR(APIC_ICR), (u64)per_cpu(x86_cpu_to_apicid, cpu) << 32 | how | APIC_DEST_PHYSICAL);
+}
+
+void eli_apic_send(int cpu, u8 vector)
+{
+	send(cpu, APIC_DM_FIXED | vector);
+}
+
+void eli_apic_send_nmi(int cpu)
+{
+	send(cpu, APIC_DM_NMI);
 }

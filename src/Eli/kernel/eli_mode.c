@@ -3,23 +3,22 @@
  * Into direct mode and out of it. Everything that direct mode changes in the VMCB is put there just before VMRUN and
  * taken back just after the exit, so the rest of KVM sees its vCPU as ever.
  *
- * The guest is not trusted. With the shadow it may do what it likes: the interrupts that it could swallow are the local
- * timer's, whose loss shows in the APIC, and IPIs, which are sent again. A guest that swallows one loses direct mode.
+ * The guest is not trusted. It may keep the host's interrupts waiting, which is charged here, or swallow them: eli_swallow.c.
  */
 #include <linux/irq.h>
 #include <linux/sched/clock.h>
-#include <asm/hardirq.h>
+#include <linux/timekeeping.h>
 #include <asm/irq_vectors.h>
 #include "lapic.h"
 #include "x86.h"
 #include "kvm_cache_regs.h"
 #include "eli_svm.h"
 
-#define STRIKES		2
 #define FIRST_PENALTY	(10 * HZ)
 #define LONGEST_PENALTY	(640 * HZ)
-#define REPLAY_PERIOD	(HZ / 10)
-#define MISSING_NS	(250 * NSEC_PER_MSEC)
+#define WAIT_NS		(2 * NSEC_PER_MSEC)	/* what a guest may hold interrupts off, uncounted */
+#define DEBT_LIMIT_NS	(250 * NSEC_PER_MSEC)
+#define FORGIVEN	50			/* one part in so many of the time that passes */
 
 static void pass_eoi(struct vcpu_svm *svm, bool pass)
 {
@@ -178,59 +177,35 @@ static void end_in_service(struct kvm_vcpu *vcpu, struct vcpu_svm *svm, struct e
 	}
 }
 
-/* Sends again what a guest could have swallowed: an IPI too many finds nothing to do. */
-static void replay(struct eli_vcpu *eli)
+/* Did an interrupt of the host wait because the guest would not take any? Before what is in service is completed. */
+static bool kept_waiting(struct vcpu_svm *svm, struct eli_vcpu *eli)
 {
-	if (time_before(jiffies, eli->replayed + REPLAY_PERIOD))
-		return;
-	eli->replayed = jiffies;
-	eli_apic_send_self(RESCHEDULE_VECTOR);
-	eli_apic_send_self(CALL_FUNCTION_VECTOR);
-	eli_apic_send_self(CALL_FUNCTION_SINGLE_VECTOR);
+	int vector;
+
+	if (svm->vmcb->save.rflags & X86_EFLAGS_IF) {
+		vector = eli_apic_highest_in_service();
+		if (vector < 0 || !test_bit(vector, eli->present))
+			return false;
+	}
+	return eli_apic_requested_but(eli->present);
 }
 
 /*
- * A local timer that ran when the guest was entered, runs no more, and does not come, was swallowed. Under emulation it
- * comes late, so it is given time.
+ * Charges a guest for the host's time. A debt is forgiven slowly, so that neither a long wait after the other nor many short
+ * ones with exits between them take more than a small share of the host's time.
  */
-static void miss_timer(struct kvm_vcpu *vcpu, struct eli_vm *vm, struct eli_vcpu *eli, bool came)
+void eli_charge(struct kvm_vcpu *vcpu, struct eli_vcpu *eli, u64 ns)
 {
-	unsigned int count = this_cpu_read(irq_stat.apic_timer_irqs);
-	bool here = came || eli_apic_timer_armed() || eli_apic_timer_pending();
+	u64 now = ktime_get_mono_fast_ns(), forgiven = (now - eli->charged) / FORGIVEN;
 
-	if (!eli->timer_missing) {
-		eli->timer_missing = eli->timer_armed && !here;
-		eli->missing_since = local_clock();
-		eli->missing_count = count;
-	} else if (here || count != eli->missing_count) {
-		eli->timer_missing = false;
-	} else if (local_clock() - eli->missing_since > MISSING_NS) {
-		eli->timer_missing = false;
-		vm->quarantined = true;
-		vcpu->stat.eli_swallowed++;
-		vcpu->stat.eli_fallbacks++;
-		eli_apic_send_self(LOCAL_TIMER_VECTOR);
-	}
-}
-
-static void judge(struct kvm_vcpu *vcpu, struct vcpu_svm *svm, struct eli_vcpu *eli, bool timer_came)
-{
-	miss_timer(vcpu, to_kvm_svm(vcpu->kvm)->eli, eli, timer_came);
-	if (svm->vmcb->control.exit_code != SVM_EXIT_NMI || !READ_ONCE(this_cpu_ptr(&eli_cpus)->nmi)) {
-		eli->strikes = 0;
-	} else {
-		/* The watchdog had to end this run. Twice in a row with interrupts off and one of the host's waiting is no accident. */
-		vcpu->stat.eli_watchdog_exits++;
-		if (svm->vmcb->save.rflags & X86_EFLAGS_IF || !eli_apic_requested_but(eli->present)) {
-			eli->strikes = 0;
-		} else if (++eli->strikes == STRIKES) {
-			eli->strikes = 0;
-			eli->penalty = eli->penalty ? min(eli->penalty * 2, (unsigned long)LONGEST_PENALTY) : FIRST_PENALTY;
-			eli->penalty_until = jiffies + eli->penalty;
-			vcpu->stat.eli_fallbacks++;
-		}
-	}
-	replay(eli);
+	eli->debt = ns + (eli->debt > forgiven ? eli->debt - forgiven : 0);
+	eli->charged = now;
+	if (eli->debt <= DEBT_LIMIT_NS)
+		return;
+	eli->debt = 0;
+	eli->penalty = eli->penalty ? min(eli->penalty * 2, (unsigned long)LONGEST_PENALTY) : FIRST_PENALTY;
+	eli->penalty_until = jiffies + eli->penalty;
+	vcpu->stat.eli_fallbacks++;
 }
 
 /* With GIF clear, right after the exit. */
@@ -240,12 +215,17 @@ void eli_leave(struct vcpu_svm *svm)
 	struct eli_vcpu *eli = svm->eli;
 	struct vmcb *vmcb = svm->vmcb01.ptr;
 	bool timer_came;
+	u64 ran;
 
-	if (!eli || !eli->direct)
+	if (!eli)
 		return;
+	if (!eli->direct) {
+		eli_check_suspicion();
+		return;
+	}
 	eli->direct = false;
-	WRITE_ONCE(this_cpu_ptr(&eli_cpus)->direct, false);
-	vcpu->stat.eli_direct_ns += local_clock() - eli->entered;
+	ran = local_clock() - eli->entered;
+	vcpu->stat.eli_direct_ns += ran;
 
 	memcpy(vmcb->control.intercepts, eli->intercepts, sizeof(eli->intercepts));
 	vmcb->control.int_ctl &= ~(V_INTR_MASKING_MASK | V_TPR_MASK);
@@ -253,9 +233,14 @@ void eli_leave(struct vcpu_svm *svm)
 	vmcb->save.idtr = eli->idtr;
 	pass_eoi(svm, false);
 
+	if (vmcb->control.exit_code == SVM_EXIT_NMI && READ_ONCE(this_cpu_ptr(&eli_cpus)->nmi))
+		vcpu->stat.eli_watchdog_exits++;
+	if (ran > WAIT_NS && kept_waiting(svm, eli))
+		eli_charge(vcpu, eli, ran);
 	timer_came = eli_apic_timer_pending();
 	end_in_service(vcpu, svm, eli);
-	judge(vcpu, svm, eli, timer_came);
+	eli_after_run(vcpu, eli->timer_armed, timer_came);
+	WRITE_ONCE(this_cpu_ptr(&eli_cpus)->direct, false);
 }
 
 /* Exit handler of #NP: the guest's own, or one that eli_leave() has dealt with. */

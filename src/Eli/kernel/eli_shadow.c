@@ -150,6 +150,10 @@ static enum eli_reason find_shadow(struct kvm_vcpu *vcpu, struct eli_vm *vm, str
 	gva_t isa = READ_ONCE(vm->isa);
 
 	if (!isa || translate(vcpu, isa + own) != own) {
+		/* It was there when the last run began: the guest took it away, and what it did with the host's interrupts is unknown. */
+		if (isa && eli->was_direct)
+			eli_charge(vcpu, eli, NSEC_PER_SEC);
+		WRITE_ONCE(vm->isa, 0);
 		if (vm->searched && time_before(jiffies, vm->searched + HZ / 4))
 			return ELI_NO_MAPPING;
 		vm->searched = jiffies;
@@ -175,7 +179,7 @@ static enum eli_reason make(struct kvm_vcpu *vcpu, struct eli_vm *vm, struct eli
 	gpa_t idt_gpa;
 	bool same;
 
-	if (vm->quarantined)
+	if (READ_ONCE(vm->quarantined))
 		return ELI_QUARANTINE;
 	if (!(READ_ONCE(vm->flags) & KVM_ELI_DELIVERY))
 		return ELI_SUSPENDED;

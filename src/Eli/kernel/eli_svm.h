@@ -76,12 +76,9 @@ struct eli_vcpu {
 	/* What the guest did to the host. */
 	unsigned long penalty_until;	/* jiffies */
 	unsigned long penalty;
-	int strikes;
-	unsigned long replayed;
+	u64 debt;			/* ns that the host's interrupts waited, less what is forgiven */
+	u64 charged;			/* ktime_get_mono_fast_ns() */
 	bool timer_armed;		/* when the run began */
-	bool timer_missing;		/* it was armed, is not any more, and has not come */
-	u64 missing_since;		/* local_clock() */
-	unsigned int missing_count;	/* timer interrupts of this CPU then */
 };
 
 /* One of each CPU: what the watchdog looks at. */
@@ -90,6 +87,14 @@ struct eli_cpu {
 	bool nmi;			/* sent, and not taken yet */
 	u64 runs;
 	u64 seen;
+
+	/* What a guest may have swallowed. Times are ktime_get_mono_fast_ns(). */
+	raw_spinlock_t lock;		/* suspect, since, count */
+	struct kvm_vcpu *suspect;	/* in whose run the local timer ran down, and did not come */
+	u64 since;
+	unsigned int count;		/* timer interrupts of this CPU then */
+	bool owes;			/* IPIs have not been sent again since the last run */
+	u64 replayed;
 };
 DECLARE_PER_CPU(struct eli_cpu, eli_cpus);
 extern int eli_watchdog_cpu;
@@ -118,6 +123,13 @@ void eli_enter(struct vcpu_svm *svm, bool force_immediate_exit);
 void eli_leave(struct vcpu_svm *svm);
 int eli_not_present(struct kvm_vcpu *vcpu);
 int eli_descriptor_table(struct kvm_vcpu *vcpu);
+void eli_charge(struct kvm_vcpu *vcpu, struct eli_vcpu *eli, u64 ns);
+
+/* eli_swallow.c */
+void eli_after_run(struct kvm_vcpu *vcpu, bool armed, bool came);
+void eli_check_suspicion(void);
+void eli_look_for_swallowed(int number);
+void eli_forget_suspect(struct kvm_vcpu *vcpu);
 
 /* eli_apic.c: the physical local APIC, in x2APIC mode. */
 bool eli_apic_in_service(u8 vector);
@@ -127,6 +139,7 @@ void eli_apic_end(void);
 void eli_apic_send_self(u8 vector);
 bool eli_apic_timer_armed(void);
 bool eli_apic_timer_pending(void);
+void eli_apic_send(int cpu, u8 vector);
 void eli_apic_send_nmi(int cpu);
 
 /* eli_watchdog.c */

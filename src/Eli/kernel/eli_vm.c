@@ -174,13 +174,14 @@ int eli_vcpu_create(struct vcpu_svm *svm)
 	if (!svm->eli)
 		return -ENOMEM;
 	svm->eli->reason = ELI_OFF;
-	svm->eli->penalty_until = svm->eli->replayed = jiffies;
+	svm->eli->penalty_until = jiffies;
 	svm->vcpu.stat.eli_reason = ELI_OFF;
 	return 0;
 }
 
 void eli_vcpu_free(struct vcpu_svm *svm)
 {
+	eli_forget_suspect(&svm->vcpu);
 	kvfree(svm->eli);
 	svm->eli = NULL;
 }
@@ -205,6 +206,10 @@ void eli_vm_destroy(struct kvm *kvm)
 /* Without a physical APIC in x2APIC mode nothing could be told apart or completed; posting hardware needs none of this. */
 int eli_init(void)
 {
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		raw_spin_lock_init(&per_cpu_ptr(&eli_cpus, cpu)->lock);
 	if (eli && x2apic_mode && !enable_apicv && npt_enabled)
 		kvm_eli_ops = &ops;
 	return 0;

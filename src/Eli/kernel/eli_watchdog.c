@@ -32,6 +32,8 @@ static enum hrtimer_restart look(struct hrtimer *unused)
 			eli_apic_send_nmi(cpu);
 		}
 		at->seen = runs;
+		if (cpu != self)
+			eli_look_for_swallowed(cpu);
 	}
 	hrtimer_forward_now(&timer, PERIOD_NS);
 	return HRTIMER_RESTART;

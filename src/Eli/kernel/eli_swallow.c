@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a guest could swallow. One that maps its shadow's linear address to a table of its own, for as long as a run lasts, takes the
+ * host's interrupts with its own handlers. Two kinds are never missed for long by those that wait for them:
+ *  - The local timer's, without which the CPU's timers stand still. It was armed when the run began, is not when it ends, and no
+ *    interrupt came: then it is missing. Under emulation it only comes late, so it is given time. A guest that swallowed it never
+ *    gets direct mode again.
+ *  - IPIs: they are sent again from time to time, and one too many finds nothing to do.
+ * Both are left with the CPU and not with the vCPU, which may be gone to another CPU or ended before it shows.
+ */
+#include <asm/hardirq.h>
+#include <asm/irq_vectors.h>
+#include <linux/timekeeping.h>
+#include "eli_svm.h"
+
+#define REPLAY_NS	(100 * NSEC_PER_MSEC)
+#define MISSING_NS	(200 * NSEC_PER_MSEC)
+
+static const u8 ipis[] = { RESCHEDULE_VECTOR, CALL_FUNCTION_VECTOR, CALL_FUNCTION_SINGLE_VECTOR };
+
+/* A timer that is armed or pending now is not missing. With interrupts off. */
+void eli_check_suspicion(void)
+{
+	struct eli_cpu *cpu = this_cpu_ptr(&eli_cpus);
+
+	if (!READ_ONCE(cpu->suspect) || !(eli_apic_timer_armed() || eli_apic_timer_pending()))
+		return;
+	raw_spin_lock(&cpu->lock);
+	cpu->suspect = NULL;
+	raw_spin_unlock(&cpu->lock);
+}
+
+/* After each run in direct mode, with interrupts off: was the timer armed when it began, and has its interrupt come? */
+void eli_after_run(struct kvm_vcpu *vcpu, bool armed, bool came)
+{
+	struct eli_cpu *cpu = this_cpu_ptr(&eli_cpus);
+	u64 now = ktime_get_mono_fast_ns();
+	int i;
+
+	if (READ_ONCE(cpu->suspect)) {
+		eli_check_suspicion();
+	} else if (armed && !came && !eli_apic_timer_armed() && !eli_apic_timer_pending()) {
+		raw_spin_lock(&cpu->lock);
+		cpu->suspect = vcpu;
+		cpu->since = now;
+		cpu->count = this_cpu_read(irq_stat.apic_timer_irqs);
+		raw_spin_unlock(&cpu->lock);
+	}
+	if (now - cpu->replayed < REPLAY_NS) {
+		WRITE_ONCE(cpu->owes, true);
+		return;
+	}
+	WRITE_ONCE(cpu->owes, false);
+	WRITE_ONCE(cpu->replayed, now);
+	for (i = 0; i < ARRAY_SIZE(ipis); i++)
+		eli_apic_send_self(ipis[i]);
+}
+
+static void quarantine(struct kvm_vcpu *vcpu)
+{
+	struct eli_vm *vm = to_kvm_svm(vcpu->kvm)->eli;
+
+	if (vm)
+		WRITE_ONCE(vm->quarantined, true);
+	vcpu->stat.eli_swallowed++;
+	vcpu->stat.eli_fallbacks++;
+}
+
+/* From the watchdog, for another CPU. */
+void eli_look_for_swallowed(int number)
+{
+	struct eli_cpu *cpu = per_cpu_ptr(&eli_cpus, number);
+	u64 now = ktime_get_mono_fast_ns();
+	int i;
+
+	raw_spin_lock(&cpu->lock);
+	if (cpu->suspect) {
+		if (per_cpu(irq_stat.apic_timer_irqs, number) != cpu->count) {
+			cpu->suspect = NULL;
+		} else if (now - cpu->since > MISSING_NS) {
+			quarantine(cpu->suspect);
+			cpu->suspect = NULL;
+			eli_apic_send(number, LOCAL_TIMER_VECTOR);
+		}
+	}
+	raw_spin_unlock(&cpu->lock);
+	if (READ_ONCE(cpu->direct) || !READ_ONCE(cpu->owes) || now - READ_ONCE(cpu->replayed) < REPLAY_NS)
+		return;
+	WRITE_ONCE(cpu->owes, false);
+	for (i = 0; i < ARRAY_SIZE(ipis); i++)
+		eli_apic_send(number, ipis[i]);
+}
+
+/* A vCPU ends: what it may have swallowed comes now. */
+void eli_forget_suspect(struct kvm_vcpu *vcpu)
+{
+	unsigned long flags;
+	int number;
+
+	for_each_possible_cpu(number) {
+		struct eli_cpu *cpu = per_cpu_ptr(&eli_cpus, number);
+
+		raw_spin_lock_irqsave(&cpu->lock, flags);
+		if (cpu->suspect == vcpu) {
+			cpu->suspect = NULL;
+			if (cpu_online(number))
+				eli_apic_send(number, LOCAL_TIMER_VECTOR);
+		}
+		raw_spin_unlock_irqrestore(&cpu->lock, flags);
+	}
+}
