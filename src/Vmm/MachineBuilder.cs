@@ -80,13 +80,14 @@ internal static class MachineBuilder
         var shadows = config.Interrupts.Direct == VmDirectInterrupts.None ? null : owned.Push(ShadowTables.Make(kvm, topology));
         var slots = new MemorySlotNumbers(shadows is null ? memory.AddTo(vm) : shadows.AddTo(vm, memory.AddTo(vm, shadows.Range)));
         shadows?.Switch(vm, config.Interrupts.Direct);
+        Action<bool>? suspend = shadows is null ? null : suspended => shadows.Switch(vm, suspended ? VmDirectInterrupts.None : config.Interrupts.Direct);
 
         var routes = new GsiRoutes(vm, virtio.VectorCount, splitIrqchip: config.SplitIrqchip);
         var ioApic = config.SplitIrqchip ? new IoApic(routes) : null;
         var bus = new PciBus();
         var files = new KvmVfioFiles(vm);
         var space = new ChosenSpace(new GroupSpace(VfioCalls.Kernel, files, memory.Ranges), new IommufdSpace(VfioCalls.Kernel, files, memory.Ranges));
-        var devices = owned.Push(new MachineDevices(space, (vm, vm, config.SplitIrqchip ? null : vm), slots, routes, bus, Interrupt(vm, PciHotplug.Gsi), happened, TimeProvider.System, !config.NoPeerToPeer, config.Interrupts.Injected));
+        var devices = owned.Push(new MachineDevices(space, (vm, vm, config.SplitIrqchip ? null : vm), slots, routes, bus, Interrupt(vm, PciHotplug.Gsi), happened, TimeProvider.System, !config.NoPeerToPeer, config.Interrupts.Injected, suspend));
         var mmio64 = devices.Launch(config, descriptors.OfDevices(config), addressEnd);
         virtio.Attach(bus, vm, routes, memory, owned);
 

@@ -33,6 +33,7 @@ internal sealed class HostDoctor(HostRoot root, string stateFolder)
         IommuChecks.Run(host, findings);
         VirtualApicChecks.Run(host, findings);
         PostingChecks.Run(host, findings);
+        DirectChecks.Run(host, findings);
         GroupChecks.Run(host, findings);
         SriovChecks.Run(host, findings);
         VectorChecks.Run(host, findings);

@@ -65,6 +65,9 @@ internal sealed class HostFacts(HostFiles files)
     /// <summary>APICv or AVIC is on; null: KVM's module is not loaded.</summary>
     public bool? HasVirtualApic => Files.Flag(KvmParameter(KvmModule == "kvm_amd" ? "avic" : "enable_apicv"));
 
+    /// <summary>KVM has direct interrupts (ELI) and offers them; null: it is not the KVM that src/Eli makes, or not loaded.</summary>
+    public bool? HasDirectInterrupts => Files.Flag(KvmParameter("eli"));
+
     /// <summary>How to give KVM's module a parameter: by reloading it, or at boot where it is built into the kernel.</summary>
     public Remedy SetKvmParameter(string setting) => Files.Exists($"/sys/module/{KvmModule}/initstate") || !Files.Exists($"/sys/module/{KvmModule}")
         ? Remedy.Now($"echo 'options {KvmModule} {setting}' > /etc/modprobe.d/exitless-{KvmModule}.conf && modprobe -r {KvmModule} && modprobe {KvmModule}   # while no VM runs")

@@ -17,13 +17,13 @@ internal sealed class ExitRatio(int samples = ExitRatio.Seconds)
     private const int RestSeconds = 3;
     private const double Newest = 0.1;
     private readonly long[] _exits = new long[samples];
-    private readonly long[] _interrupts = new long[samples];
+    private readonly long?[] _interrupts = new long?[samples];
     private int _next;
     private int _known;
     private int _atRest;
     private double _rest;
 
-    /// <summary>Exits per 1,000 device interrupts, of whatever cause; <see cref="Unknown"/> without an interrupt.</summary>
+    /// <summary>Exits per 1,000 device interrupts, of whatever cause; <see cref="Unknown"/> without an interrupt, and while some of them pass the host by uncounted.</summary>
     public long Total => Interrupts > 0 ? Exits * 1000 / Interrupts : Unknown;
 
     /// <summary>
@@ -34,18 +34,32 @@ internal sealed class ExitRatio(int samples = ExitRatio.Seconds)
 
     private long Exits => Sum(_exits);
 
-    private long Interrupts => Sum(_interrupts);
+    // 0 while some are not counted.
+    private long Interrupts
+    {
+        get
+        {
+            var sum = 0L;
+            foreach (var value in _interrupts.AsSpan(0, _known))
+            {
+                if (value is not { } counted)
+                    return 0;
+                sum += counted;
+            }
+            return sum;
+        }
+    }
 
     /// <summary>Adds a second.</summary>
     /// <param name="exits">All exits.</param>
-    /// <param name="interrupts">Device interrupts.</param>
+    /// <param name="interrupts">Device interrupts; null: some may have come that nobody counted.</param>
     /// <param name="halted">The vCPUs were halted most of the time.</param>
-    public void Add(long exits, long interrupts, bool halted)
+    public void Add(long exits, long? interrupts, bool halted)
     {
         (_exits[_next], _interrupts[_next]) = (exits, interrupts);
         _next = (_next + 1) % samples;
         _known = Math.Min(_known + 1, samples);
-        if (interrupts > 0 || !halted)
+        if (interrupts is not 0 || !halted)
             return;
         _rest = _atRest == 0 ? exits : _atRest < RestSeconds ? (_rest * _atRest + exits) / (_atRest + 1) : _rest + (exits - _rest) * Newest;
         _atRest = Math.Min(_atRest + 1, RestSeconds);

@@ -6,7 +6,8 @@ namespace Exitless.Agent.Grading;
 
 /// <summary>
 /// Whether interrupts of assigned devices can pass this host's CPUs by. Posting takes an APIC that the CPU virtualizes (kvm_intel's enable_apicv, kvm_amd's avic) and
-/// an IOMMU whose every unit can post (<see cref="IommuUnits"/>); one unit that cannot keeps the kernel from posting at all.
+/// an IOMMU whose every unit can post (<see cref="IommuUnits"/>); one unit that cannot keeps the kernel from posting at all. ELI is not of the host but of a VM: whether that VM has it
+/// now, its own statistics say (<see cref="DirectActivity"/>).
 /// </summary>
 internal static class HostBypass
 {

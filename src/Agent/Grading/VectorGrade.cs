@@ -18,10 +18,13 @@ internal enum VectorGrade
     /// <summary>The IOMMU posted the interrupt to the running vCPU; no CPU of the host saw it.</summary>
     Posted = 4,
 
-    /// <summary>ELI: the guest took the interrupt through its shadow IDT; no CPU of the host saw it.</summary>
+    /// <summary>
+    /// ELI: what came, the guest took through its shadow IDT, and no CPU of the host saw it, but for the few that came in outside of direct mode and were raised again. Where nobody counts in the
+    /// guest it is the vCPU's mode that says this, so it does not say that an interrupt came.
+    /// </summary>
     Direct = 5,
 
-    /// <summary>The host's count stood still where interrupts can pass the host by, and nobody counted in the guest: idle and posted look the same.</summary>
+    /// <summary>The host's count stood still where interrupts can pass the host by, and nobody counted in the guest: idle and posted look the same; by ELI, where the vCPU was in direct mode for a part of the time, or has no gate for some vector.</summary>
     UnknownSilent = 16,
 
     /// <summary>This KVM lacks a statistic that tells the grades apart.</summary>

@@ -13,9 +13,13 @@ internal static class VectorGrader
     /// <param name="guest">What the guest itself counted; null: nobody asked it.</param>
     /// <param name="allHost">Interrupts of all of the VM's vectors that the host saw.</param>
     /// <param name="vcpus">What KVM counted; null: this KVM lacks one of these statistics.</param>
-    /// <param name="bypass">By what an interrupt can pass this host by: <see cref="VectorGrade.Posted"/>, <see cref="VectorGrade.Direct"/>, or null where nothing can.</param>
-    public static VectorGrade Grade(long host, long? guest, long allHost, VcpuActivity? vcpus, VectorGrade? bypass)
+    /// <param name="bypass">By what an interrupt can pass this host by: <see cref="VectorGrade.Posted"/>, or null where nothing can.</param>
+    /// <param name="direct">What ELI did; by default nothing.</param>
+    /// <param name="vectors">How many vectors the VM has in use.</param>
+    public static VectorGrade Grade(long host, long? guest, long allHost, VcpuActivity? vcpus, VectorGrade? bypass, DirectActivity direct = default, int vectors = 0)
     {
+        if (direct.IsOn)
+            return GradeDirect(host, guest, allHost, vcpus, direct, vectors);
         if (guest is { } counted)
         {
             if (counted <= 0 && host <= 0)
@@ -32,5 +36,30 @@ internal static class VectorGrader
             return activity.InterruptExits * 2 >= allHost ? VectorGrade.UnknownCause : VectorGrade.Assisted;
         // Timers end halts too. So there must be halts enough for the interrupts, and the vCPUs must have been halted most of the time.
         return activity.Wakeups * 2 >= allHost && activity.HaltedMost ? VectorGrade.Woken : VectorGrade.Injected;
+    }
+
+    // The APIC is not virtualized where ELI is.
+    private static VectorGrade GradeDirect(long host, long? guest, long allHost, VcpuActivity? vcpus, DirectActivity direct, int vectors)
+    {
+        if (guest is { } counted)
+        {
+            if (counted <= 0 && host <= 0)
+                return VectorGrade.Idle;
+            if (DirectActivity.IsUsual(host, counted))
+                return VectorGrade.Direct;
+        }
+        // With a gate for every vector, and in direct mode, there is no other way in.
+        else if (host <= 0)
+        {
+            return direct.IsWhole && direct.Vectors >= vectors ? VectorGrade.Direct : VectorGrade.UnknownSilent;
+        }
+        // One that has a gate and was seen by the host was raised again. One that has none was injected.
+        else if (direct.IsWhole && direct.Resent * 2 >= allHost)
+        {
+            return VectorGrade.Direct;
+        }
+        if (vcpus is not { } activity)
+            return VectorGrade.UnknownStatistics;
+        return (activity.Injections + direct.Resent) * 2 >= allHost ? VectorGrade.Injected : VectorGrade.UnknownCause;
     }
 }

@@ -13,6 +13,7 @@ internal sealed class VmGrader
     private readonly int[] _vectors;
     private readonly int _columns;
     private readonly int[] _exits, _interruptExits, _injections, _wakeups, _halted, _running;
+    private readonly int[] _directEntries, _directTimes, _resent, _gates;   // none where KVM has no ELI
     private readonly bool _complete;
     private readonly long[] _before;
     private bool _first = true;
@@ -31,6 +32,10 @@ internal sealed class VmGrader
         _wakeups = [.. VcpuColumns(keys, ".halt_wakeup"), .. VcpuColumns(keys, ".halt_successful_poll")];
         _halted = [.. VcpuColumns(keys, ".halt_wait_ns"), .. VcpuColumns(keys, ".halt_poll_success_ns")];
         _running = [.. Enumerable.Range(0, keys.Count).Where(i => keys[i] is "process.cpu_guest_ns" or "process.cpu_host_ns")];
+        _directEntries = VcpuColumns(keys, ".eli_direct_entries");
+        _directTimes = VcpuColumns(keys, ".eli_direct_ns");
+        _resent = VcpuColumns(keys, ".eli_resent");
+        _gates = VcpuColumns(keys, ".eli_vectors");
         _complete = _exits.Length > 0 && _interruptExits.Length == _exits.Length && _injections.Length == _exits.Length && _wakeups.Length == 2 * _exits.Length
             && _halted.Length == 2 * _exits.Length && _running.Length == 2;
         _vectors = [.. Enumerable.Range(0, keys.Count).Where(i => keys[i].StartsWith("vfio.", StringComparison.Ordinal))];
@@ -52,15 +57,29 @@ internal sealed class VmGrader
         foreach (var vector in _vectors)
             interrupts += Risen(row, vector);
         Activity = new VcpuActivity(Risen(row, _exits), Risen(row, _interruptExits), Risen(row, _injections), Risen(row, _wakeups), Risen(row, _halted), Risen(row, _running));
+        var direct = Direct(row);
+        // What arrives directly nobody on the host counts: then there is nothing to divide by.
         if (!_first)
-            _ratio.Add(Activity.Exits, interrupts, Activity.HaltedMost);
+            _ratio.Add(Activity.Exits, direct.IsOn ? null : interrupts, Activity.HaltedMost);
         var at = _columns;
         foreach (var vector in _vectors)
-            row[at++] = _first ? (long)VectorGrade.Idle : (long)VectorGrader.Grade(Risen(row, vector), null, interrupts, _complete ? Activity : null, _bypass);
+            row[at++] = _first ? (long)VectorGrade.Idle : (long)VectorGrader.Grade(Risen(row, vector), null, interrupts, _complete ? Activity : null, _bypass, direct, _vectors.Length);
         row[at++] = _exits.Length > 0 ? _ratio.Total : ExitRatio.Unknown;
         row[at] = _exits.Length > 0 ? _ratio.Marginal : ExitRatio.Unknown;
         row[.._columns].CopyTo(_before);
         _first = false;
+    }
+
+    private DirectActivity Direct(Span<long> row)
+    {
+        var (gates, owners) = (0L, 0);
+        foreach (var column in _gates)
+        {
+            gates += row[column];
+            owners += row[column] > 0 ? 1 : 0;
+        }
+        return owners == 0 ? default
+            : new DirectActivity(Risen(row, _directEntries), Risen(row, _directTimes), Risen(row, _resent), gates, Risen(row, _running) * owners / _exits.Length);
     }
 
     private static int[] VcpuColumns(List<string> keys, string suffix) =>

@@ -22,32 +22,43 @@ internal static class InterruptPlanner
     public static InterruptPlan Plan(HostRoot root, WantedVm vm, IReadOnlyList<int> nodes)
     {
         var host = new Doctor.HostFacts(new HostFiles(root));
-        var posts = MeetsPolicy(host, vm.Interrupts, vm.Devices.Count > 0);
+        var path = Choose(host, vm.Interrupts, vm.Devices.Count > 0);
+        var (posts, direct) = (path == "posted", path == InterruptPlan.Direct);
         var virtualized = host.HasVirtualApic == true;
         var settings = new VmInterrupts
         {
             HideX2Apic = virtualized && host.KvmModule == "kvm_amd" && !host.Processor.Flags.Contains("x2avic"),
-            HidePvEoi = virtualized,
+            HidePvEoi = virtualized || direct,
             Injected = posts && vm.Interrupts == InterruptPolicy.Injected,
+            Direct = direct ? VmDirectInterrupts.Full : VmDirectInterrupts.None,
         };
         int? node = nodes.Distinct().ToArray() is [var only] ? only : null;
-        return new InterruptPlan(posts && !settings.Injected ? "posted" : "injected", settings, Candidates(root, node), HugePages(root, vm, node));
+        return new InterruptPlan(settings.Injected ? "injected" : path, settings, Candidates(root, node), HugePages(root, vm, node)) { IsDemanded = vm.Interrupts == InterruptPolicy.Eli };
     }
 
-    private static bool MeetsPolicy(Doctor.HostFacts host, InterruptPolicy policy, bool hasDevices)
+    // The best path that the policy allows. By ELI is the best where the host cannot post, and only for a VM with a device.
+    private static string Choose(Doctor.HostFacts host, InterruptPolicy policy, bool hasDevices)
     {
         var findings = new Findings();
         VirtualizationChecks.Run(host, findings);
         IommuChecks.Run(host, findings);
         VirtualApicChecks.Run(host, findings);
         PostingChecks.Run(host, findings);
-        var posts = findings.Has("device-posting", Severity.Ok);
+        DirectChecks.Run(host, findings);
+        var hardware = findings.Has("device-posting", Severity.Ok) ? "posted" : "injected";
+        var direct = findings.Has("eli", Severity.Ok);
         switch (policy)
         {
-            case InterruptPolicy.Unspecified or InterruptPolicy.Auto or InterruptPolicy.Injected:
-                return posts;
-            case InterruptPolicy.Posted when posts || !hasDevices:
-                return posts;
+            case InterruptPolicy.Unspecified or InterruptPolicy.Auto:
+                return direct && hasDevices ? InterruptPlan.Direct : hardware;
+            case InterruptPolicy.Injected:
+                return hardware;
+            case InterruptPolicy.Posted or InterruptPolicy.Eli when !hasDevices:
+                return hardware;
+            case InterruptPolicy.Posted when hardware == "posted":
+                return hardware;
+            case InterruptPolicy.Eli when direct:
+                return InterruptPlan.Direct;
             case InterruptPolicy.Posted:
                 var reasons = findings.List.Where(f => f.Severity is Severity.Warning or Severity.Blocker).ToList();
                 throw new ProblemException(
@@ -55,12 +66,23 @@ internal static class InterruptPlanner
                     reasons.Count == 0 ? "The host does not show that it can." : string.Join(" ", reasons.Select(f => f.Title.TrimEnd('.') + ".")),
                     $"{(reasons.FirstOrDefault(f => f.Remedy.Length > 0) is { } way ? way.Remedy.TrimEnd('.') + "; or" : "Choose another host, or")} set interrupts to auto, which takes the best path that the host has.", "interrupts");
             case InterruptPolicy.Eli:
-                throw new ProblemException(
-                    "interrupts-not-direct", "This host cannot deliver interrupts directly", "Its KVM has no direct interrupts (ELI).", "Set interrupts to auto, which takes the best path that the host has.", "interrupts");
+                throw NotDirect(host, findings, hardware);
             default:
                 throw new ProblemException(
                     "interrupts-unknown", "The agent does not know this policy", $"It was number {(int)policy}.", "Update the agent, or choose auto, posted, eli or injected.", "interrupts");
         }
+    }
+
+    private static ProblemException NotDirect(Doctor.HostFacts host, Findings findings, string hardware)
+    {
+        const string Auto = "set interrupts to auto, which takes the best path that the host has.";
+        var finding = findings.List.FirstOrDefault(f => f.Id == "eli");
+        var (reason, remedy) = hardware == "posted" ? ("It posts them in hardware, which needs no ELI.", "")
+            : finding is not null ? (finding.Title.TrimEnd('.') + ".", finding.Remedy)
+            : host.KvmModule != "kvm_amd" ? ("Its KVM has no direct interrupts (ELI), which are for AMD processors.", "")
+            : ($"Its KVM has no direct interrupts (ELI), which are for Linux 6.12 (this is {host.Kernel.Text}) and an IOMMU that remaps interrupts.", "");
+        return new ProblemException("interrupts-not-direct", "This host cannot deliver interrupts directly", reason,
+            remedy.Length > 0 ? $"{remedy.TrimEnd('.')}; or {Auto}" : "S" + Auto[1..], "interrupts");
     }
 
     // Of the devices' node first; and a second thread of a core only when all cores have one VM's thread already.

@@ -9,12 +9,19 @@ namespace Exitless.Agent.Inventory;
 /// <summary>The conditions of running VMs with assigned devices, each with what it rests on and what to do where it is missing.</summary>
 internal static class HostCapabilities
 {
-    public const string Kvm = "kvm", Virtualization = "virtualization", Iommu = "iommu", InterruptRemapping = "interrupt-remapping", Vfio = "vfio", Memlock = "memlock";
+    public const string Kvm = "kvm", Virtualization = "virtualization", Iommu = "iommu", InterruptRemapping = "interrupt-remapping", Vfio = "vfio", Memlock = "memlock", Eli = "eli";
 
     public static IReadOnlyList<Capability> Read(HostRoot root) => Read(root, CpuFacts.Read(root));
 
     public static IReadOnlyList<Capability> Read(HostRoot root, CpuFacts cpu) =>
-        [ReadVirtualization(cpu), ReadKvm(root), ReadIommu(root), ReadInterruptRemapping(root), ReadVfio(root), ReadMemlock(root)];
+        [ReadVirtualization(cpu), ReadKvm(root), ReadIommu(root), ReadInterruptRemapping(root), ReadVfio(root), ReadMemlock(root), .. ReadEli(root)];
+
+    // No condition: named where it is there. What keeps a host from it is a finding of the doctor's.
+    private static IEnumerable<Capability> ReadEli(HostRoot root)
+    {
+        var path = "module/kvm_amd/parameters/eli";
+        return SysfsFile.Text(root.Sys(path)) == "Y" ? [Make(Eli, true, $"KVM has direct interrupts (/sys/{path})", "")] : [];
+    }
 
     private static Capability ReadVirtualization(CpuFacts cpu)
     {

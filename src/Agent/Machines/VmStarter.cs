@@ -34,7 +34,11 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, CpuCla
         RunningVm? process = null;
         try
         {
-            plan = plan with { Cpus = plan.Interrupts is { } path ? cpus.Take(vm.VmId, path.Candidates, (int)vm.Vcpus) : [] };
+            if (plan.Interrupts is { } path)
+            {
+                var own = cpus.Take(vm.VmId, path.Candidates, (int)vm.Vcpus);
+                plan = plan with { Cpus = own, Interrupts = path.For(own, (int)vm.Vcpus) };
+            }
             onPlanned(DevicePreparer.Record(plan), plan.Cpus);
             touched = DevicePreparer.Record(plan);
             if (plan.Interrupts is not null)
@@ -102,14 +106,14 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, CpuCla
         Devices = [.. plan.Devices.Select(d => new VfioDeviceConfig(d.Function.Address, d.Group))],
         Memory = plan.Interrupts?.Memory,
         VcpuCpus = plan.Cpus,
-        Interrupts = (plan.Interrupts?.Settings ?? new VmInterrupts()) with { OwnCpus = plan.Cpus.Count > 0 },
+        Interrupts = plan.Interrupts?.Settings ?? new VmInterrupts(),
     };
 
     // In the words of the operation's step.
     private static string SetUpPath(LaunchPlan plan, HostRoot root)
     {
         var path = plan.Interrupts!;
-        var words = new List<string> { plan.Devices.Count == 0 ? "no device" : path.Path };
+        var words = new List<string> { plan.Devices.Count == 0 ? "no device" : path.Path == InterruptPlan.Direct ? "direct (ELI)" : path.Path };
         if (path.Settings.HideX2Apic)
             words.Add("xAPIC");
         if (path.Memory is { } memory)

@@ -16,7 +16,8 @@ namespace Exitless.Agent.Watching;
 internal sealed class ForeignSampler : IDisposable
 {
     private static readonly string[] Statistics =
-        ["exits", "irq_exits", "irq_injections", "halt_wakeup", "halt_successful_poll", "halt_wait_ns", "halt_poll_success_ns"];
+        ["exits", "irq_exits", "irq_injections", "halt_wakeup", "halt_successful_poll", "halt_wait_ns", "halt_poll_success_ns",
+            "eli_direct_entries", "eli_direct_ns", "eli_resent", "eli_vectors"];
 
     private readonly ForeignVm _vm;
     private readonly List<(string Name, string Path)> _files;

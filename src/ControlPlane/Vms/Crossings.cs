@@ -30,7 +30,7 @@ internal static class Crossings
             if (home is { } near && NodesOf(vector.HostCpus) is { Count: > 0 } taken && !taken.Contains(near))
                 found.Add(new CrossingDto("host-cpu", vector.Device, vector.Vector, null, $"Vector {vector.Vector} of {vector.Device} on node {near} goes to host CPU {List(vector.HostCpus)} on node {List(taken)}."));
             if (vcpu is { Cpus: [var own] } && vector.HostCpus is [var host] && host == own)
-                found.Add(new CrossingDto("own-cpu", vector.Device, vector.Vector, vcpu.Index, $"Vector {vector.Vector} of {vector.Device} goes to host CPU {host}, on which vCPU {vcpu.Index} runs: unless it is posted, each makes it exit."));
+                found.Add(new CrossingDto("own-cpu", vector.Device, vector.Vector, vcpu.Index, $"Vector {vector.Vector} of {vector.Device} goes to host CPU {host}, on which vCPU {vcpu.Index} runs: unless it is posted or direct, each makes it exit."));
         }
         return reported with { Vcpus = vcpus, Crossings = found };
     }

@@ -203,14 +203,18 @@ void eli_vm_destroy(struct kvm *kvm)
 	kfree(vm);
 }
 
-/* Without a physical APIC in x2APIC mode nothing could be told apart or completed; posting hardware needs none of this. */
+/*
+ * Without a physical APIC in x2APIC mode nothing could be told apart or completed; posting hardware needs none of this. The
+ * parameter then says what became of it, as avic does.
+ */
 int eli_init(void)
 {
 	int cpu;
 
 	for_each_possible_cpu(cpu)
 		raw_spin_lock_init(&per_cpu_ptr(&eli_cpus, cpu)->lock);
-	if (eli && x2apic_mode && !enable_apicv && npt_enabled)
+	eli = eli && x2apic_mode && !enable_apicv && npt_enabled;
+	if (eli)
 		kvm_eli_ops = &ops;
 	return 0;
 }

@@ -5,17 +5,20 @@ namespace Exitless.Vmm.Interrupts;
 /// <summary>
 /// Devices' irqfds, with a way around posting. KVM and VFIO pair an interrupt when both know it by the same eventfd, and it is then posted where the host can. A detoured
 /// interrupt has two: VFIO signals the one, a thread here passes it on to the other, and KVM injects from that. The switch can be thrown while interrupts come: what arrives
-/// meanwhile stays in an eventfd's counter, and is injected by the path that follows.
+/// meanwhile stays in an eventfd's counter, and is injected by the path that follows. A VM that has its interrupts directly, by ELI, needs no way around while all of them are to be
+/// injected: KVM suspends direct mode for it, and injects as ever.
 /// </summary>
 /// <param name="kvm">KVM's irqfds.</param>
 /// <param name="all">True: whatever is assigned from now on is detoured.</param>
-internal sealed class InterruptDetour(IIrqfds kvm, bool all = false) : IIrqfds, IDisposable
+/// <param name="suspend">Suspends direct mode (true), or takes it up again; null: the VM has none.</param>
+internal sealed class InterruptDetour(IIrqfds kvm, bool all = false, Action<bool>? suspend = null) : IIrqfds, IDisposable
 {
     private const ulong Stop = ulong.MaxValue;
     private readonly Lock _gate = new();
     private readonly Dictionary<int, Path> _paths = [];
     private readonly HashSet<int> _detoured = [];
     private bool _all = all;
+    private bool _suspended;
     private Relay? _relay;
 
     public bool TryAssignIrqfd(EventFd trigger, int gsi)
@@ -30,11 +33,11 @@ internal sealed class InterruptDetour(IIrqfds kvm, bool all = false) : IIrqfds, 
             return TryLeave(gsi);
     }
 
-    /// <summary>True if the interrupt goes around posting, or would if it were assigned.</summary>
-    public bool IsDetoured(int gsi)
+    /// <summary>True if the interrupt is injected by the switch, or would be if it were assigned.</summary>
+    public bool IsInjected(int gsi)
     {
         lock (_gate)
-            return _all || _detoured.Contains(gsi);
+            return _suspended || _all || _detoured.Contains(gsi);
     }
 
     /// <summary>Throws the switch for all interrupts, those to come among them.</summary>
@@ -43,6 +46,8 @@ internal sealed class InterruptDetour(IIrqfds kvm, bool all = false) : IIrqfds, 
     {
         lock (_gate)
         {
+            Suspend(detour && suspend is not null);
+            detour &= !_suspended;
             _all = detour;
             _detoured.Clear();
             var done = true;
@@ -58,6 +63,17 @@ internal sealed class InterruptDetour(IIrqfds kvm, bool all = false) : IIrqfds, 
     {
         lock (_gate)
         {
+            if (_suspended && !detour)
+            {
+                // The others have to be told apart from this one, so they take the way around.
+                _all = true;
+                var moved = true;
+                foreach (var other in _paths.Keys.ToArray())
+                    moved &= TryMove(other, true);
+                Suspend(false);
+                if (!moved)
+                    return false;
+            }
             if (_all != detour)
             {
                 // From here on each interrupt has its own setting.
@@ -83,6 +99,14 @@ internal sealed class InterruptDetour(IIrqfds kvm, bool all = false) : IIrqfds, 
             (relay, _relay) = (_relay, null);
         }
         relay?.Dispose();
+    }
+
+    private void Suspend(bool direct)
+    {
+        if (_suspended == direct)
+            return;
+        suspend!(direct);
+        _suspended = direct;
     }
 
     private bool TryMove(int gsi, bool detour)

@@ -37,14 +37,15 @@ internal sealed class MachineDevices : IMachineDevices, IDisposable
     /// <param name="time">The clock.</param>
     /// <param name="peers">True if devices may reach each other's BARs.</param>
     /// <param name="injected">True if interrupts are injected even where they could be posted.</param>
+    /// <param name="suspend">Suspends direct mode, or takes it up again; null: the VM has none.</param>
     public MachineDevices(
-        IDmaSpace makeSpace, (IMemorySlots Slots, IIrqfds Irqfds, ILevelIrqfds? Level) vm, MemorySlotNumbers numbers, GsiRoutes routes, PciBus bus, EventFd interrupt, Action happened, TimeProvider time, bool peers, bool injected = false)
+        IDmaSpace makeSpace, (IMemorySlots Slots, IIrqfds Irqfds, ILevelIrqfds? Level) vm, MemorySlotNumbers numbers, GsiRoutes routes, PciBus bus, EventFd interrupt, Action happened, TimeProvider time, bool peers, bool injected = false, Action<bool>? suspend = null)
     {
         _happened = happened;
         _time = time;
         _interrupt = interrupt;
         _routes = routes;
-        _detour = new InterruptDetour(vm.Irqfds, injected);
+        _detour = new InterruptDetour(vm.Irqfds, injected, suspend);
         var assembly = new DeviceAssembly(vm.Slots, numbers, _detour, vm.Level, routes, Refused, _bell.Deferred);
         Set = new DeviceSet(makeSpace, assembly, bus, peers);
         Hotplug = new HotplugController(interrupt.Signal, _bell.Ejected);
@@ -107,7 +108,7 @@ internal sealed class MachineDevices : IMachineDevices, IDisposable
     {
         var vcpus = Enumerable.Range(0, topology.Count).ToDictionary(topology.ApicId);
         int? Vcpu(int gsi) => _routes.Address(gsi) is { } address && MessageTarget.Of(address) is { } id && vcpus.TryGetValue(id, out var vcpu) ? vcpu : null;
-        return [.. Set.TakeVectors().Select(d => d with { Vectors = [.. d.Vectors.Select(v => v with { Injected = _detour.IsDetoured(v.Gsi), Vcpu = Vcpu(v.Gsi) })] })];
+        return [.. Set.TakeVectors().Select(d => d with { Vectors = [.. d.Vectors.Select(v => v with { Injected = _detour.IsInjected(v.Gsi), Vcpu = Vcpu(v.Gsi) })] })];
     }
 
     public void Switch(SwitchRequest request)

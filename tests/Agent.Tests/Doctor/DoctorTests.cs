@@ -49,6 +49,22 @@ public sealed class DoctorTests : IDisposable
         Assert.Equal(finding is null ? [] : [finding], more);
     }
 
+    [Theory]
+    // Nothing posts on the lab's host; the others could, or do.
+    [InlineData("lab-host", "/sys/module/kvm_amd/parameters/eli", "Y", "ok eli")]
+    [InlineData("lab-host", "/sys/module/kvm_amd/parameters/eli", "N", "info eli")]
+    [InlineData("lab-host", "/proc/sys/kernel/osrelease", "6.1.0-39-amd64", null)]
+    [InlineData(Zen4, "/sys/module/kvm_amd/parameters/avic", "N", null)]
+    [InlineData("amd-zen2-avic-off", "/proc/sys/kernel/osrelease", "6.12.48+deb13-amd64", "info eli")]
+    [InlineData("amd-snp", "/proc/sys/kernel/osrelease", "6.12.48+deb13-amd64", "info eli")]
+    [InlineData(Posting, "/proc/sys/kernel/osrelease", "6.12.48+deb13-amd64", null)]
+    public void ELI_is_told_of_where_nothing_posts_or_could(string machine, string path, string value, string? finding)
+    {
+        using var host = new RecordedMachine(machine);
+        host.Write(path, value);
+        Assert.Equal(finding, Lines(host).SingleOrDefault(l => l.EndsWith(" eli", StringComparison.Ordinal)));
+    }
+
     [Fact]
     public void Posted_MSI_on_a_kernel_with_the_bug_is_named_with_the_fix()
     {

@@ -29,8 +29,39 @@ public sealed class VectorGraderTests
     internal void What_the_guest_counts_and_the_host_does_not_was_posted(long host, long guest, VectorGrade grade) =>
         Assert.Equal(grade, VectorGrader.Grade(host, guest, 10_000, Virtualized, VectorGrade.Posted));
 
+    // One second of a vCPU whose three vectors have gates, in direct mode for 95 % of it; of 200 interrupts the host took 8, and raised them again.
+    private static readonly DirectActivity Whole = new(Entries: 100, Nanoseconds: Second * 95 / 100, Resent: 8, Vectors: 3, Available: Second);
+    private static readonly VcpuActivity Exitless = new(130, 8, 12, 0, 0, Second);
+
+    [Theory]
+    [InlineData(0, 200, VectorGrade.Direct)]
+    [InlineData(8, 200, VectorGrade.Direct)]
+    [InlineData(24, 200, VectorGrade.Direct)]
+    [InlineData(200, 200, VectorGrade.Injected)]
+    [InlineData(0, 0, VectorGrade.Idle)]
+    internal void What_the_guest_counts_and_the_host_hardly_sees_in_direct_mode_was_direct(long host, long guest, VectorGrade grade) =>
+        Assert.Equal(grade, VectorGrader.Grade(host, guest, host, Exitless with { Injections = host }, null, Whole, 3));
+
     [Fact]
-    public void A_shadow_IDT_makes_it_direct() => Assert.Equal(VectorGrade.Direct, VectorGrader.Grade(3, 5000, 3, Busy, VectorGrade.Direct));
+    public void Where_nobody_counts_in_the_guest_the_mode_says_it_if_there_is_a_gate_for_every_vector()
+    {
+        Assert.Equal(VectorGrade.Direct, VectorGrader.Grade(0, null, 8, Exitless, null, Whole, 3));
+        Assert.Equal(VectorGrade.Direct, VectorGrader.Grade(8, null, 8, Exitless, null, Whole, 3));
+        Assert.Equal(VectorGrade.UnknownSilent, VectorGrader.Grade(0, null, 8, Exitless, null, Whole with { Vectors = 2 }, 3));
+        Assert.Equal(VectorGrade.UnknownSilent, VectorGrader.Grade(0, null, 8, Exitless, null, Whole with { Nanoseconds = Second / 2 }, 3));
+    }
+
+    [Fact]
+    public void A_vector_that_the_host_sees_and_nobody_raises_again_is_injected_beside_direct_ones() =>
+        Assert.Equal(VectorGrade.Injected, VectorGrader.Grade(150, null, 150, Busy, null, Whole with { Resent = 0, Vectors = 2 }, 3));
+
+    [Fact]
+    public void Outside_of_direct_mode_what_is_raised_again_has_cost_an_exit() =>
+        Assert.Equal(VectorGrade.Injected, VectorGrader.Grade(150, null, 150, Exitless, null, Whole with { Nanoseconds = Second / 2, Resent = 140 }, 3));
+
+    [Fact]
+    public void Suspended_it_is_graded_as_without() =>
+        Assert.Equal((VectorGrade.Idle, VectorGrade.Injected), (VectorGrader.Grade(0, null, 1000, Busy, null, new DirectActivity(), 3), VectorGrader.Grade(1000, null, 1000, Busy, null, new DirectActivity(), 3)));
 
     [Fact]
     public void Nothing_is_posted_on_a_host_that_cannot() => Assert.Equal(VectorGrade.Idle, VectorGrader.Grade(0, 50, 0, Busy, bypass: null));

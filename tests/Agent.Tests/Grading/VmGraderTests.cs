@@ -44,6 +44,38 @@ public sealed class VmGraderTests
     }
 
     [Fact]
+    public void With_direct_interrupts_every_vector_is_direct_and_nothing_is_divided_by_what_nobody_counted()
+    {
+        var schema = SchemaOf(vcpus: 1, vectors: 3);
+        string[] direct = ["eli_direct_entries", "eli_direct_ns", "eli_resent", "eli_vectors"];
+        schema.Series.AddRange(direct.Select(name => new Series { Key = $"kvm.vcpu.0.{name}" }));
+        var grader = new VmGrader(schema, null, new ExitRatio());
+        var row = new long[schema.Series.Count];
+        grader.Grade(row);
+        const int Gates = 15, Grades = 16;
+
+        // Injection, as long as there is no gate.
+        Add(row, [1000, 400, 420, 0, 0, 0, 0, 0, 400, 0, 950, 50]);
+        grader.Grade(row);
+        Assert.Equal([0, (long)VectorGrade.Injected, 0, 2500, ExitRatio.Unknown], row[Grades..]);
+
+        // Then direct: the host took 8, which were raised again.
+        row[Gates] = 3;
+        Add(row, [120, 8, 10, 0, 0, 0, 0, 1, 7, 0, 950, 50, 100, 940, 8]);
+        grader.Grade(row);
+        Assert.Equal([(long)VectorGrade.Direct, (long)VectorGrade.Direct, (long)VectorGrade.Direct, ExitRatio.Unknown, ExitRatio.Unknown], row[Grades..]);
+
+        // Suspended: the ratio is known again when the ten seconds are all counted.
+        row[Gates] = 0;
+        for (var second = 0; second < ExitRatio.Seconds; second++)
+        {
+            Add(row, [1000, 400, 420, 0, 0, 0, 0, 0, 400, 0, 950, 50]);
+            grader.Grade(row);
+            Assert.Equal(second < ExitRatio.Seconds - 1 ? ExitRatio.Unknown : 2500, row[^2]);
+        }
+    }
+
+    [Fact]
     public void A_second_allocates_nothing()
     {
         var schema = SchemaOf(vcpus: 8, vectors: 8);

@@ -2,6 +2,7 @@ using Exitless.Agent.Interrupts;
 using Exitless.Agent.Tests.Trees;
 using Exitless.Contracts;
 using Exitless.Linux;
+using Exitless.Vmm.Control;
 
 namespace Exitless.Agent.Tests.Interrupts;
 
@@ -45,6 +46,58 @@ public sealed class InterruptPlannerTests
         using var machine = new RecordedMachine("lab-host");
         Assert.Equal("interrupts-not-direct", Refusal(machine.Root, InterruptPolicy.Eli).Code);
         Assert.Equal("interrupts-unknown", Refusal(machine.Root, (InterruptPolicy)77).Code);
+    }
+
+    [Fact]
+    public void Where_nothing_posts_and_KVM_has_ELI_auto_and_eli_make_interrupts_direct()
+    {
+        using var machine = new RecordedMachine("lab-host");
+        machine.Write("/sys/module/kvm_amd/parameters/eli", "Y");
+        machine.Write("/sys/devices/system/cpu/online", "0-3");
+        machine.Write("/sys/devices/system/cpu/isolated", "1-3");
+        foreach (var policy in new[] { InterruptPolicy.Auto, InterruptPolicy.Eli })
+        {
+            var plan = InterruptPlanner.Plan(machine.Root, Vm(policy), []);
+            Assert.True(plan is { Path: "direct", Settings: { Direct: VmDirectInterrupts.Full, HidePvEoi: true, HideX2Apic: false, Injected: false } });
+            Assert.True(plan.For([1, 2], 2) is { Path: "direct", Settings: { OwnCpus: true, Direct: VmDirectInterrupts.Full } });
+        }
+        Assert.True(InterruptPlanner.Plan(machine.Root, Vm(InterruptPolicy.Injected), []) is { Path: "injected", Settings.Direct: VmDirectInterrupts.None });
+        Assert.Equal("interrupts-not-posted", Refusal(machine.Root, InterruptPolicy.Posted).Code);
+        // A VM without a device has nothing to be delivered.
+        Assert.Equal("injected", InterruptPlanner.Plan(machine.Root, new WantedVm { Vcpus = 1, MemoryMib = 300, Interrupts = InterruptPolicy.Eli }, []).Path);
+    }
+
+    [Fact]
+    public void Without_a_CPU_for_each_vCPU_auto_injects_and_eli_is_refused()
+    {
+        using var machine = new RecordedMachine("lab-host");
+        machine.Write("/sys/module/kvm_amd/parameters/eli", "Y");
+        machine.Write("/sys/devices/system/cpu/isolated", "1");
+        Assert.True(InterruptPlanner.Plan(machine.Root, Vm(InterruptPolicy.Auto), []).For([], 2) is { Path: "injected", Settings: { OwnCpus: false, HidePvEoi: false, Direct: VmDirectInterrupts.None } });
+        var problem = Assert.Throws<ProblemException>(() => InterruptPlanner.Plan(machine.Root, Vm(InterruptPolicy.Eli), []).For([], 2)).Problem;
+        Assert.Equal(("interrupts-not-direct", "interrupts"), (problem.Code, problem.Field));
+        Assert.Contains("2 for this VM. The host has isolated 1.", problem.Detail);
+        machine.Write("/sys/devices/system/cpu/isolated", "1-2");
+        machine.Write("/sys/devices/system/cpu/online", "0-2");
+        Assert.Contains("other VMs have them", Assert.Throws<ProblemException>(() => InterruptPlanner.Plan(machine.Root, Vm(InterruptPolicy.Eli), []).For([], 2)).Problem.Detail);
+    }
+
+    [Theory]
+    [InlineData("lab-host", "N", "turned off", "eli=1")]
+    [InlineData("lab-host", null, "no direct interrupts", "src/Eli/build")]
+    [InlineData("amd-zen4-x2avic", null, "posts them in hardware", "auto")]
+    [InlineData("amd-zen2-avic-off", null, "6.12", "auto")]
+    [InlineData("intel-client", null, "AMD", "auto")]
+    public void A_refusal_of_direct_interrupts_says_why_and_what_to_do(string name, string? parameter, string reason, string remedy)
+    {
+        using var machine = new RecordedMachine(name);
+        if (parameter is not null)
+            machine.Write("/sys/module/kvm_amd/parameters/eli", parameter);
+        var problem = Refusal(machine.Root, InterruptPolicy.Eli);
+        Assert.Equal("interrupts-not-direct", problem.Code);
+        Assert.Contains(reason, problem.Detail);
+        Assert.Contains(remedy, problem.Remedy);
+        Assert.Contains("auto", problem.Remedy);
     }
 
     [Fact]

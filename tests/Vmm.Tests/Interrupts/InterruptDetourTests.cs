@@ -36,7 +36,7 @@ public sealed class InterruptDetourTests : IDisposable
         Assert.Same(_trigger, _kvm.Irqfds[_gsi]);
         Assert.True(_detour.TrySwitch(_gsi, detour: true));
         Assert.NotSame(_trigger, _kvm.Irqfds[_gsi]);
-        Assert.True(_detour.IsDetoured(_gsi));
+        Assert.True(_detour.IsInjected(_gsi));
         Assert.True(_detour.TrySwitchAll(detour: false));
         Assert.Same(_trigger, _kvm.Irqfds[_gsi]);
     }
@@ -88,8 +88,34 @@ public sealed class InterruptDetourTests : IDisposable
         Assert.True(_detour.TryAssignIrqfd(_trigger, _gsi));
         Assert.True(_detour.TrySwitchAll(detour: true));
         Assert.True(_detour.TrySwitch(_gsi, detour: false));
-        Assert.False(_detour.IsDetoured(_gsi));
+        Assert.False(_detour.IsInjected(_gsi));
         Assert.Same(_trigger, _kvm.Irqfds[_gsi]);
+    }
+
+    [Fact]
+    public void With_direct_interrupts_the_whole_VM_is_switched_by_suspending_them_and_one_vector_by_a_way_around()
+    {
+        var suspensions = new List<bool>();
+        using var detour = new InterruptDetour(_kvm, suspend: suspensions.Add);
+        Assert.True(detour.TryAssignIrqfd(_trigger, _gsi));
+        Assert.True(detour.TrySwitchAll(detour: true));
+        Assert.True(detour.TrySwitchAll(detour: true));
+        Assert.Equal([true], suspensions);
+        Assert.Same(_trigger, _kvm.Irqfds[_gsi]);
+        Assert.True(detour.IsInjected(_gsi) && detour.IsInjected(_gsi + 1));
+
+        // One vector back to its best path: direct mode is taken up again, and all others go around it.
+        Assert.True(detour.TrySwitch(_gsi + 1, detour: false));
+        Assert.Equal([true, false], suspensions);
+        Assert.NotSame(_trigger, _kvm.Irqfds[_gsi]);
+        Assert.True(detour.IsInjected(_gsi) && !detour.IsInjected(_gsi + 1));
+
+        Assert.True(detour.TrySwitchAll(detour: false));
+        Assert.Equal([true, false], suspensions);
+        Assert.Same(_trigger, _kvm.Irqfds[_gsi]);
+        Assert.True(detour.TrySwitch(_gsi, detour: true));
+        Assert.Equal([true, false], suspensions);
+        Assert.NotSame(_trigger, _kvm.Irqfds[_gsi]);
     }
 
     // Takes back what it had, and nothing new.

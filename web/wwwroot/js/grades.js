@@ -7,14 +7,14 @@ import { element, show } from "./dom.js";
 const gradeKey = /^grade\.([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7])\.msix\.(\d+)$/;
 export const marginalKey = "grade.marginal_exits_per_1000_interrupts";
 
-const silent = "The host's count stands still, and interrupts can pass this host by: it is idle or posted, and nobody counts in the guest";
+const silent = "The host's count stands still, and interrupts can pass this host by: it is idle, posted or in part direct, and nobody counts in the guest";
 const words = new Map([
   [0, { name: "idle", exitless: null, meaning: "No interrupt came" }],
   [1, { name: "injected", exitless: false, meaning: "Each makes the vCPU exit, and KVM puts it in at the next entry" }],
   [2, { name: "woken", exitless: null, meaning: "The vCPU had halted; the interrupt wakes it, and the exit is the halt's" }],
   [3, { name: "assisted", exitless: true, meaning: "No exit, but a CPU of the host takes it and passes it on" }],
   [4, { name: "posted", exitless: true, meaning: "The IOMMU hands it to the running vCPU; no CPU of the host sees it" }],
-  [5, { name: "direct", exitless: true, meaning: "ELI: the guest takes it through its shadow IDT; the host does not see it" }],
+  [5, { name: "direct", exitless: true, meaning: "ELI: what comes, the guest takes through its shadow IDT; the host does not see it, and cannot count it" }],
   [16, { name: "unknown", exitless: null, meaning: silent }],
   [17, { name: "unknown", exitless: null, meaning: "This KVM lacks a statistic that tells the grades apart" }],
   [18, { name: "unknown", exitless: null, meaning: "The vCPUs exit for the host's interrupts at least as often as this one comes, and KVM does not count for which" }],
