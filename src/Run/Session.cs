@@ -5,7 +5,7 @@ using Exitless.Run.Stack;
 namespace Exitless.Run;
 
 /// <summary>What a session of <c>./run</c> shall do.</summary>
-internal sealed record SessionOptions(string Artifacts, string DataFolder, bool Check, bool Lab);
+internal sealed record SessionOptions(string Artifacts, string DataFolder, bool Check, bool Lab, bool Eli);
 
 /// <summary>One session of <c>./run</c>, from the start of the control plane to Ctrl-C.</summary>
 internal sealed class Session(SessionOptions options, TimeProvider time)
@@ -26,10 +26,19 @@ internal sealed class Session(SessionOptions options, TimeProvider time)
                 new DemoStackOptions(options.Artifacts, options.DataFolder, HttpsPort, AgentPort) { Say = Say }, cancellation);
             ShowAddress(stack.Server);
             DemoVm? vm = null;
-            if (options.Lab && SriovDevices() is [var device, ..])
+            EliShow? show = null;
+            if (options is { Lab: true, Eli: true })
+                (vm, show) = await EliAsync(stack, cancellation);
+            else if (options.Lab && SriovDevices() is [var device, ..])
                 Say($"This machine has an SR-IOV device of its own ({device}), so no host is emulated. Enrol it: {stack.Server.Address}hosts shows the command.");
             else if (options.Lab)
                 vm = await DemoAsync(stack, cancellation);
+            if (options.Check && show is not null)
+            {
+                var verdict = await show.CheckAsync(cancellation);
+                Console.WriteLine(EliShow.Json(verdict));
+                return verdict.Ok ? 0 : 1;
+            }
             if (options.Check)
             {
                 var verdict = vm is null
@@ -42,6 +51,8 @@ internal sealed class Session(SessionOptions options, TimeProvider time)
                 Say($"The demo VM runs: {stack.Server.Address}vms/{vm.Id}");
             ShowAddress(stack.Server);
             Say("Ctrl-C stops everything.");
+            if (show is not null)
+                await show.RunAsync(cancellation);
             await Task.Delay(Timeout.InfiniteTimeSpan, time, cancellation);
             return 0;
         }
@@ -70,6 +81,15 @@ internal sealed class Session(SessionOptions options, TimeProvider time)
         Say("Creating VFs and the demo VM ...");
         await DemoVm.EnsureVfsAsync(stack.Rest, host, 2, cancellation);
         return await DemoVm.EnsureAsync(stack.Rest, host, new DemoVmOptions(), cancellation);
+    }
+
+    private async Task<(DemoVm Vm, EliShow Show)> EliAsync(DemoStack stack, CancellationToken cancellation)
+    {
+        var (host, id) = await stack.BootHostAsync(EliShow.Host, cancellation);
+        Say("Creating VFs and the demo VM with direct interrupts ...");
+        await DemoVm.EnsureVfsAsync(stack.Rest, id, 2, cancellation);
+        var vm = await DemoVm.EnsureAsync(stack.Rest, id, EliShow.Vm, cancellation);
+        return (vm, new EliShow(vm, host, time, Say));
     }
 
     private int Failed(string step, string reason)

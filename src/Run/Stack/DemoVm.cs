@@ -87,6 +87,10 @@ public sealed class DemoVm
     public async Task DeleteAsync(CancellationToken cancellation) =>
         await _rest.DoneAsync(await _rest.DeleteAsync($"api/v1/vms/{Id}", cancellation), OperationLimit, cancellation);
 
+    /// <summary>Throws the switch of its interrupts: best, assisted or injected.</summary>
+    public async Task SwitchInterruptsAsync(string path, CancellationToken cancellation) =>
+        await _rest.DoneAsync(await _rest.PostAsync($"api/v1/vms/{Id}/actions/switch-interrupts", new { path }, cancellation), OperationLimit, cancellation);
+
     /// <summary>Its console.</summary>
     public Task<ConsoleReader> ConsoleAsync(CancellationToken cancellation) => ConsoleReader.AttachAsync(_rest, Id, cancellation);
 

@@ -18,9 +18,15 @@ public sealed record DemoVmOptions
     /// <summary>The peer that it pings.</summary>
     public string Peer { get; init; } = "10.0.3.2";
 
+    /// <summary>How its interrupts reach it: auto, posted, eli or injected.</summary>
+    public string Interrupts { get; init; } = "auto";
+
+    /// <summary>Further arguments of the guest's kernel.</summary>
+    public string Arguments { get; init; } = "";
+
     /// <summary>The guest kernel's command line.</summary>
     public string CommandLine =>
-        $"console=ttyS0 quiet iomem=relaxed exitless.ip={Address} exitless.gateway={Peer} exitless.ping={Peer} exitless.rate={Rate}";
+        $"console=ttyS0 quiet iomem=relaxed exitless.ip={Address} exitless.gateway={Peer} exitless.ping={Peer} exitless.rate={Rate} {Arguments}".TrimEnd();
 
     /// <summary>The body of <c>POST /api/v1/vms</c>.</summary>
     public object Request(Guid host, string vf) => new
@@ -33,6 +39,7 @@ public sealed record DemoVmOptions
         vcpus = 1,
         memoryMib = MemoryMib,
         devices = new[] { new { address = vf, mac = (string?)null } },
+        interrupts = Interrupts,
         start = true,
     };
 }
