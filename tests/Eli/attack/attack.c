@@ -121,7 +121,10 @@ static void aim(gate_desc *table, int first, int last, void (*handler)(void))
 		};
 }
 
-/* Whatever was eaten is raised again, for the guest's sake: its timer, and each of its devices that interrupts this CPU. */
+/*
+ * Whatever was eaten is raised again, for the guest's sake: its timer, and each MSI that interrupts this CPU. Not wires: one too many of
+ * the ACPI event device's is a press of the power button.
+ */
 static void raise_all(void)
 {
 	unsigned int irq;
@@ -131,7 +134,7 @@ static void raise_all(void)
 		struct irq_data *data = irq_get_irq_data(irq);
 		struct irq_cfg *config = data ? irqd_cfg(data) : NULL;
 
-		if (config && config->vector >= FIRST_EXTERNAL_VECTOR &&
+		if (config && config->vector >= FIRST_EXTERNAL_VECTOR && strstr(irq_data_get_irq_chip(data)->name ?: "", "MSI") &&
 		    cpumask_test_cpu(smp_processor_id(), irq_data_get_effective_affinity_mask(data)))
 			wrmsrl(X2APIC_ICR, APIC_DEST_SELF | APIC_DM_FIXED | config->vector);
 	}
