@@ -21,6 +21,9 @@ public sealed record LabHostOptions
     /// <summary>Extra files: where they are here, and their absolute path in the host.</summary>
     public IReadOnlyList<LabFile> Files { get; init; } = [];
 
+    /// <summary>Extra files of the demo guest that is in the host: where they are here, and their absolute path in the guest.</summary>
+    public IReadOnlyList<LabFile> GuestFiles { get; init; } = [];
+
     /// <summary>Folder of this machine that the host sees under <c>/mnt/share</c>, writable; null for none.</summary>
     public string? ShareFolder { get; init; }
 
@@ -93,10 +96,10 @@ public sealed record LabHostOptions
             "The token or the fingerprint has characters that neither can have.", "Copy them again, without quotes or spaces.");
         foreach (var module in Modules)
             Require(File.Exists(module) && module.EndsWith(".ko", StringComparison.Ordinal), $"{module} is no kernel module.", "Name .ko files that are there.");
-        foreach (var file in Files)
+        foreach (var file in Files.Concat(GuestFiles))
         {
             Require(File.Exists(file.Source), $"The file {file.Source} does not exist.", "Check its path.");
-            Require(file.Target.StartsWith('/'), $"`{file.Target}` is no absolute path in the host.", "Give HERE:/THERE.");
+            Require(file.Target.StartsWith('/'), $"`{file.Target}` is no absolute path.", "Give HERE:/THERE.");
         }
     }
 

@@ -8,7 +8,7 @@ internal static class GuestImage
     // button and evdev carry the ACPI power button to acpid; pvpanic tells the VMM of a panic.
     private static readonly string[] Modules = ["igbvf", "button", "evdev", "pvpanic", "pvpanic-mmio"];
 
-    public static async Task WriteAsync(Stream output, Busybox busybox, KernelModules modules, LabFiles files, CancellationToken cancel)
+    public static async Task WriteAsync(Stream output, Busybox busybox, KernelModules modules, LabFiles files, IReadOnlyList<LabFile> extra, CancellationToken cancel)
     {
         using var archive = new CpioArchive(output);
         await busybox.AddToAsync(archive, cancel);
@@ -33,5 +33,7 @@ internal static class GuestImage
         archive.AddText("/etc/acpi/PWRF/00000080", 0x1ED, "#!/bin/sh\necho 'exitless: power-button'\npoweroff -f\n");
         foreach (var command in (string[])["report", "start-ping", "stop-ping", "status", "ping-loop", "count-replies"])
             archive.AddText("/bin/" + command, 0x1ED, Script.Read("guest-" + command));
+        foreach (var file in extra)
+            archive.AddCopy(file.Target, (uint)File.GetUnixFileMode(file.Source) & 0x1FF, file.Source);
     }
 }

@@ -49,7 +49,7 @@ internal sealed class HostImage(LabFiles files, LabHostOptions options, string m
     private async Task WriteGuestAsync(string path, Busybox busybox, KernelModules modules, CancellationToken cancel)
     {
         await using var guest = File.Create(path);
-        await GuestImage.WriteAsync(guest, busybox, modules, files, cancel);
+        await GuestImage.WriteAsync(guest, busybox, modules, files, options.GuestFiles, cancel);
     }
 
     private async Task AddProgramsAsync(CpioArchive archive, CancellationToken cancel)
