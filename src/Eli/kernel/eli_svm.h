@@ -89,8 +89,9 @@ struct eli_cpu {
 	u64 seen;
 
 	/* What a guest may have swallowed. Times are ktime_get_mono_fast_ns(). */
-	raw_spinlock_t lock;		/* suspect, since, count */
+	raw_spinlock_t lock;		/* suspect, judged, since, count */
 	struct kvm_vcpu *suspect;	/* in whose run the local timer ran down, and did not come */
+	bool judged;
 	u64 since;
 	unsigned int count;		/* timer interrupts of this CPU then */
 	bool owes;			/* IPIs have not been sent again since the last run */

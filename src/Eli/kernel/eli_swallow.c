@@ -42,6 +42,7 @@ void eli_after_run(struct kvm_vcpu *vcpu, bool armed, bool came)
 	} else if (armed && !came && !eli_apic_timer_armed() && !eli_apic_timer_pending()) {
 		raw_spin_lock(&cpu->lock);
 		cpu->suspect = vcpu;
+		cpu->judged = false;
 		cpu->since = now;
 		cpu->count = this_cpu_read(irq_stat.apic_timer_irqs);
 		raw_spin_unlock(&cpu->lock);
@@ -78,8 +79,10 @@ void eli_look_for_swallowed(int number)
 		if (per_cpu(irq_stat.apic_timer_irqs, number) != cpu->count) {
 			cpu->suspect = NULL;
 		} else if (now - cpu->since > MISSING_NS) {
-			quarantine(cpu->suspect);
-			cpu->suspect = NULL;
+			/* The run that goes on may swallow this one too: it is sent until one is counted. */
+			if (!cpu->judged)
+				quarantine(cpu->suspect);
+			cpu->judged = true;
 			eli_apic_send(number, LOCAL_TIMER_VECTOR);
 		}
 	}
