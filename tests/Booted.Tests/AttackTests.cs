@@ -9,8 +9,6 @@ namespace Exitless.Booted.Tests;
 public sealed class AttackTests(EliHost host) : IClassFixture<EliHost>
 {
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
-    private static readonly bool All = Environment.GetEnvironmentVariable("EXITLESS_NIGHTLY") == "1";
-    private static readonly string[] Few = ["if0", "if0-pulse", "shadow-remap", "intn"];
     private static readonly string[] Fatal = ["lidt-garbage-open", "shadow-unmap"];
 
     // An attack's first quarter of a second is the host's loss, before it is noticed.
@@ -23,7 +21,6 @@ public sealed class AttackTests(EliHost host) : IClassFixture<EliHost>
     public async Task The_host_keeps_its_interrupts_and_its_CPU(string attack)
     {
         Assert.SkipWhen(host.Missing is not null, host.Missing ?? "");
-        Assert.SkipUnless(All || Few.Contains(attack), "Each takes half a minute; EXITLESS_NIGHTLY=1 runs all of them.");
         var vf = (await host.VfsAsync(1))[0];
         await using var vm = await host.BootAsync(new JsonObject
         {
