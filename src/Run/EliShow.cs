@@ -9,7 +9,9 @@ namespace Exitless.Run;
 /// <param name="Exits">VM exits, from KVM.</param>
 /// <param name="Interrupts">Device interrupts, from the guest.</param>
 /// <param name="SeenByHost">Those that a CPU of the host took.</param>
-internal sealed record EliWindow(long Exits, long Interrupts, long SeenByHost)
+/// <param name="PacketsSent">Pings that the host's PF sent to the guest's VF.</param>
+/// <param name="PacketsLost">Those that were not answered.</param>
+internal sealed record EliWindow(long Exits, long Interrupts, long SeenByHost, long PacketsSent, long PacketsLost)
 {
     /// <summary>All exits, of whatever cause, per device interrupt; null: no interrupt came.</summary>
     public double? ExitsPerInterrupt => Interrupts > 0 ? Math.Round((double)Exits / Interrupts, 3) : null;
@@ -22,31 +24,37 @@ internal sealed record EliWindow(long Exits, long Interrupts, long SeenByHost)
 /// <param name="Ok">Direct interrupts cost at most half of the exits, the host saw at most 12 % of them, the agent graded them so, and no packet was lost.</param>
 /// <param name="Injected">With the switch on injection.</param>
 /// <param name="Direct">With the switch on the best path, which is ELI.</param>
-/// <param name="PacketsSent">Pings that the guest sent, in both.</param>
-/// <param name="PacketsLost">Those that were not answered.</param>
-/// <param name="Failed">What did not hold; null: all of it does.</param>
-internal sealed record EliVerdict(bool Ok, EliWindow? Injected, EliWindow? Direct, long? PacketsSent, long? PacketsLost, string? Failed, string? Reason);
+/// <param name="Failed">The step that failed; null: none.</param>
+/// <param name="Reason">Why, in words.</param>
+internal sealed record EliVerdict(bool Ok, EliWindow Injected, EliWindow Direct, string? Failed, string? Reason);
 
-/// <summary>Throws the switch between ELI and injection while the demo VM pings, and counts what each costs.</summary>
-internal sealed class EliShow(DemoVm vm, LabHost host, TimeProvider time, Action<string> say)
+/// <summary>Throws the switch between ELI and injection while the demo VM answers pings, and counts what each costs.</summary>
+internal sealed class EliShow(DemoVm vm, LabHost host, Action<string> say)
 {
     /// <summary>The lab host for it: CPU 1 is the VM's, with as few ticks of the host as there can be (docs/eli.md).</summary>
     public static LabHostOptions Host { get; } = new() { Name = "lab-eli", Eli = true, KernelArguments = "nohz_full=1 isolcpus=managed_irq,domain,1 rcu_nocbs=1" };
 
-    /// <summary>The VM for it. Its console is quiet: each character is an exit.</summary>
-    public static DemoVmOptions Vm { get; } = new() { Name = "demo-eli", Rate = 20, Interrupts = "eli", Arguments = "mitigations=off tsc=reliable exitless.interval=0" };
+    /// <summary>The VM for it. It answers and does nothing of its own: its console and its timers would cost exits that no interrupt of a device causes.</summary>
+    public static DemoVmOptions Vm { get; } = new() { Name = "demo-eli", Rate = 0, Interrupts = "eli", Arguments = "mitigations=off tsc=reliable exitless.interval=0" };
 
     private const string Injected = "injected", Best = "best";
     private const long DirectGrade = 5;   // src/Agent/Grading/VectorGrade.cs
     private const int MostSeenPercent = 12;
-    private static readonly TimeSpan Position = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(4);
     private static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web);
 
-    // Exits of the only VM of this host, and its VF's interrupts as the host counts them.
-    private const string Counters = """
-        cat /sys/kernel/debug/kvm/[0-9]*-[0-9]*/exits | awk '{ n += $1 } END { print n + 0 }'
-        awk '/vfio-msix/ { for (i = 2; $i ~ /^[0-9]+$/; i++) n += $i } END { print n + 0 }' /proc/interrupts
+    // Exits of the only VM of this host, and its VF's interrupts as the host counts them, before and after 20 s of pings from the CPU that is not the VM's.
+    private const string Load = """
+        ip addr add 10.0.3.1/24 dev eth1 2>/dev/null; ip link set eth1 up
+        taskset 1 ping -q -c 2 -w 10 10.0.3.20 >/dev/null || { echo 'the guest does not answer' >&2; exit 1; }
+        count() {
+          cat /sys/kernel/debug/kvm/[0-9]*-[0-9]*/exits | awk '{ n += $1 } END { print n + 0 }'
+          awk '/vfio-msix/ { for (i = 2; $i ~ /^[0-9]+$/; i++) n += $i } END { print n + 0 }' /proc/interrupts
+        }
+        count
+        taskset 1 ping -q -i 0.02 -c 1000 10.0.3.20 | awk '/packets transmitted/ { print $1; print $4 }' >/tmp/eli-load
+        count
+        cat /tmp/eli-load
         """;
 
     /// <summary>Throws the switch again and again, and says what each position cost.</summary>
@@ -70,12 +78,11 @@ internal sealed class EliShow(DemoVm vm, LabHost host, TimeProvider time, Action
         say($"ELI:       {direct}");
         await Eventually.HoldsAsync("the grade 'direct' of the VF's receive vector", TimeSpan.FromSeconds(90), async () =>
             (await vm.NewestAsync("grade.*", cancellation)).GetValueOrDefault($"grade.{vm.Vf}.msix.1", -1) == DirectGrade, cancellation);
-        var end = await ReportAsync(console, "stop-ping", "ping", line => line.Contains("state=stopped", StringComparison.Ordinal), cancellation);
-        var reason = end["lost"] > 0 ? $"{end["lost"]} of {end["sent"]} packets got no answer"
+        var reason = injected.PacketsLost + direct.PacketsLost > 0 ? $"{injected.PacketsLost + direct.PacketsLost} of {injected.PacketsSent + direct.PacketsSent} packets got no answer"
             : direct.SeenByHost * 100 > direct.Interrupts * MostSeenPercent ? $"the host saw {direct.SeenByHost} of {direct.Interrupts} device interrupts by ELI"
             : direct.ExitsPerInterrupt is not { } cheap || injected.ExitsPerInterrupt is not { } dear || cheap > dear / 2 ? "by ELI a device interrupt costs more than half of the exits"
             : null;
-        return new EliVerdict(reason is null, injected, direct, end["sent"], end["lost"], reason is null ? null : "eli", reason);
+        return new EliVerdict(reason is null, injected, direct, reason is null ? null : "eli", reason);
     }
 
     public static string Json(EliVerdict verdict) => JsonSerializer.Serialize(verdict, Format);
@@ -84,7 +91,6 @@ internal sealed class EliShow(DemoVm vm, LabHost host, TimeProvider time, Action
     {
         var console = await vm.ConsoleAsync(cancellation);
         await console.UntilAsync(line => GuestReport.Parse(line) is { Word: "ready" }, Limit, cancellation);
-        await Eventually.HoldsAsync("the first answered ping", Limit, async () => (await ReportAsync(console, "report ping", "ping", _ => true, cancellation))["received"] > 0, cancellation);
         return console;
     }
 
@@ -92,28 +98,21 @@ internal sealed class EliShow(DemoVm vm, LabHost host, TimeProvider time, Action
     private async Task<EliWindow> PositionAsync(ConsoleReader console, string path, CancellationToken cancellation)
     {
         await vm.SwitchInterruptsAsync(path, cancellation);
-        var guestBefore = await InterruptsAsync(console, cancellation);
-        var before = await CountersAsync(cancellation);
-        await Task.Delay(Position, time, cancellation);
-        var after = await CountersAsync(cancellation);
-        return new EliWindow(after.Exits - before.Exits, await InterruptsAsync(console, cancellation) - guestBefore, after.Host - before.Host);
-    }
-
-    private static async Task<long> InterruptsAsync(ConsoleReader console, CancellationToken cancellation) =>
-        (await ReportAsync(console, "report irq", "irq", _ => true, cancellation)).Where(line => line.Key.StartsWith("eth", StringComparison.Ordinal)).Sum(line => line.Value);
-
-    private static async Task<IReadOnlyDictionary<string, long>> ReportAsync(ConsoleReader console, string command, string word, Func<string, bool> wanted, CancellationToken cancellation)
-    {
-        var before = console.Text.Length;
-        await console.TypeAsync(command, cancellation);
-        return GuestReport.Parse(await console.UntilAsync(line => GuestReport.Parse(line) is { } report && report.Word == word && wanted(line), Limit, cancellation, before))!.Values;
-    }
-
-    private async Task<(long Exits, long Host)> CountersAsync(CancellationToken cancellation)
-    {
-        var answer = await host.ShellAsync(Counters, TimeSpan.FromMinutes(1), cancellation);
-        if (answer.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries) is not [var exits, var seen] || answer.ExitCode != 0)
+        var before = await InterruptsAsync(console, cancellation);
+        var answer = await host.ShellAsync(Load, Limit, cancellation);
+        var words = answer.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        if (answer.ExitCode != 0 || words is not [var exits, var seen, var exitsAfter, var seenAfter, var sent, var received])
             throw new RunFailedException("eli", $"the host's counters could not be read: {answer.Output} {answer.Errors}");
-        return (long.Parse(exits, CultureInfo.InvariantCulture), long.Parse(seen, CultureInfo.InvariantCulture));
+        return new EliWindow(Risen(exits, exitsAfter), await InterruptsAsync(console, cancellation) - before, Risen(seen, seenAfter), Risen("0", sent), Risen(received, sent));
+    }
+
+    private static long Risen(string before, string after) => long.Parse(after, CultureInfo.InvariantCulture) - long.Parse(before, CultureInfo.InvariantCulture);
+
+    private static async Task<long> InterruptsAsync(ConsoleReader console, CancellationToken cancellation)
+    {
+        var start = console.Text.Length;
+        await console.TypeAsync("report irq", cancellation);
+        var line = await console.UntilAsync(one => GuestReport.Parse(one) is { Word: "irq" }, Limit, cancellation, start);
+        return GuestReport.Parse(line)!.Values.Where(vector => vector.Key.StartsWith("eth", StringComparison.Ordinal)).Sum(vector => vector.Value);
     }
 }

@@ -83,13 +83,13 @@ internal sealed class Session(SessionOptions options, TimeProvider time)
         return await DemoVm.EnsureAsync(stack.Rest, host, new DemoVmOptions(), cancellation);
     }
 
-    private async Task<(DemoVm Vm, EliShow Show)> EliAsync(DemoStack stack, CancellationToken cancellation)
+    private static async Task<(DemoVm Vm, EliShow Show)> EliAsync(DemoStack stack, CancellationToken cancellation)
     {
         var (host, id) = await stack.BootHostAsync(EliShow.Host, cancellation);
         Say("Creating VFs and the demo VM with direct interrupts ...");
         await DemoVm.EnsureVfsAsync(stack.Rest, id, 2, cancellation);
         var vm = await DemoVm.EnsureAsync(stack.Rest, id, EliShow.Vm, cancellation);
-        return (vm, new EliShow(vm, host, time, Say));
+        return (vm, new EliShow(vm, host, Say));
     }
 
     private int Failed(string step, string reason)
