@@ -36,7 +36,7 @@ public sealed class SandboxTests(BootedHost host)
         Assert.Equal("", await host.RunAsync($"ls -A /proc/{process}/root/"));
         foreach (var kind in (string[])["mnt", "net", "ipc", "uts"])
             Assert.NotEqual(await host.RunAsync($"readlink /proc/self/ns/{kind}"), await host.RunAsync($"readlink /proc/{process}/ns/{kind}"));
-        await host.RunAsync($"! grep ' r.xp' /proc/{process}/maps | grep -v -E '\\.so|exitless-agent|vdso|vsyscall'");
+        await host.RunAsync($"! grep ' r.xp' /proc/{process}/maps | grep -v -E '\\.so|exitless-vmm|vdso|vsyscall'");
 
         // The agent still sees it, and the guest is as it was.
         await host.RunAsync($"grep -q Pss /proc/{process}/smaps");
