@@ -91,6 +91,8 @@ internal sealed class EliShow(DemoVm vm, LabHost host, Action<string> say)
     {
         var console = await vm.ConsoleAsync(cancellation);
         await console.UntilAsync(line => GuestReport.Parse(line) is { Word: "ready" }, Limit, cancellation);
+        // The guest kernel's own housekeeping, once a second by default.
+        await console.TypeAsync("echo 1000 >/proc/sys/vm/stat_interval; echo 0 >/proc/sys/vm/compaction_proactiveness", cancellation);
         return console;
     }
 

@@ -26,7 +26,7 @@ public sealed record DemoVmOptions
 
     /// <summary>The guest kernel's command line.</summary>
     public string CommandLine =>
-        $"console=ttyS0 quiet iomem=relaxed exitless.ip={Address} exitless.gateway={Peer} exitless.ping={Peer} exitless.rate={Rate} {Arguments}".TrimEnd();
+        $"console=ttyS0 quiet iomem=relaxed exitless.ip={Address} exitless.gateway={Peer}{(Rate > 0 ? $" exitless.ping={Peer} exitless.rate={Rate}" : "")} {Arguments}".TrimEnd();
 
     /// <summary>The body of <c>POST /api/v1/vms</c>.</summary>
     public object Request(Guid host, string vf) => new
