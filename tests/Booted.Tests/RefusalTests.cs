@@ -80,7 +80,7 @@ public sealed class RefusalTests : IDisposable
     private static async Task<string> RefusedAsync(LabHost host, string code, string word, string? device = null)
     {
         device ??= await RunAsync(host, "basename $(readlink -f /sys/class/net/eth1/device)");
-        var state = $"readlink /sys/bus/pci/devices/{device}/driver; cat /sys/bus/pci/devices/{device}/driver_override; ls /dev/vfio; pidof exitless-agent | wc -w; find /run/refused -type f 2>/dev/null | wc -l";
+        var state = $"readlink /sys/bus/pci/devices/{device}/driver; cat /sys/bus/pci/devices/{device}/driver_override; ls /dev/vfio; pidof exitless-agent exitless-vmm | wc -w; find /run/refused -type f 2>/dev/null | wc -l";
         var before = await RunAsync(host, state);
         var messages = await RunAsync(host, $$"""
             cat >/run/spec.json <<'SPEC'
