@@ -23,7 +23,7 @@ internal static class DirectKvm
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(5);
 
     /// <summary>The file that VMs run from: the agent starts them from exitless-vmm where that is beside its own.</summary>
-    public static string Vmm(string agent) => Path.Combine(Path.GetDirectoryName(Path.GetFullPath(agent))!, "exitless-vmm") is var own && File.Exists(own) ? own : agent;
+    public static string Vmm(string agent) => Checkout.VmmOf(agent);
 
     public static async Task<DirectFigures> MeasureAsync(string agent)
     {

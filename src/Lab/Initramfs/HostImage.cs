@@ -64,9 +64,9 @@ internal sealed class HostImage(LabFiles files, LabHostOptions options, string m
         {
             await CollectAsync(null, agent);
             archive.AddCopy("/usr/bin/exitless-agent", 0x1ED, agent);
-            // VMs run from it where it is.
-            var vmm = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(agent))!, "exitless-vmm");
-            if (File.Exists(vmm))
+            // VMs run from it where it is: beside the agent, or in the folder that scripts/build gives it.
+            var folder = Path.GetDirectoryName(Path.GetFullPath(agent))!;
+            if (((string[])[Path.Combine(folder, "exitless-vmm"), Path.Combine(folder, "../vmm/exitless-vmm")]).FirstOrDefault(File.Exists) is { } vmm)
                 archive.AddCopy("/usr/bin/exitless-vmm", 0x1ED, vmm);
         }
         foreach (var (target, file) in libraries)
