@@ -91,7 +91,7 @@ internal sealed class EliReport(EliResults results, bool whole)
 
             ## Beside the paper
 
-            The paper's figures (Netperf, one of three loads; as [exit-less.md](../exit-less.md) has them from memory of its table, not from its text) are of silicon at some 49,000 interrupts a second, and not comparable but in their proportions.
+            The paper's figures (Netperf, one of three loads; recalled from its table, not checked against its text) are of silicon at some 49,000 interrupts a second, and not comparable but in their proportions.
 
             | | injected | direct delivery | delivery and completion |
             |---|---|---|---|
