@@ -39,22 +39,9 @@ internal sealed class EliBenchmark(LabHost host, string vf, string otherVf, bool
         var folder = Directory.CreateTempSubdirectory("exitless-eli-").FullName;
         try
         {
-            await using var host = await LabHost.StartAsync(
-                new LabHostOptions
-                {
-                    Name = "eli",
-                    RunRoot = Path.Combine(folder, "run"),
-                    Files = [new LabFile(agent, "/opt/exitless-agent")],
-                    Eli = true,
-                    // The ticks of the vCPU's CPU are tamed: it is the only thing that runs there.
-                    KernelArguments = "nohz_full=1 isolcpus=managed_irq,domain,1 rcu_nocbs=1",
-                    BootLimit = TimeSpan.FromMinutes(10),
-                    Progress = Console.WriteLine,
-                },
-                CancellationToken.None);
-            var vfs = (await host.ShellAsync(EliScript.SetUp, TimeSpan.FromMinutes(2), CancellationToken.None)).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-            var results = await new EliBenchmark(host, vfs[0], vfs[1], whole).MeasureAsync();
-            var report = new EliReport(results, whole);
+            var results = await OnAHostAsync(agent, whole, folder);
+            Console.WriteLine("two vCPUs and two VFs, with all that may change changing");
+            var report = new EliReport(results, await EliChurn.RunAsync(agent, whole, folder), whole);
             Directory.CreateDirectory(Path.GetDirectoryName(output)!);
             await File.WriteAllTextAsync(output, report.Markdown());
             await File.WriteAllTextAsync(Path.ChangeExtension(output, ".svg"), EliPlot.Draw(results));
@@ -66,6 +53,25 @@ internal sealed class EliBenchmark(LabHost host, string vf, string otherVf, bool
         {
             Directory.Delete(folder, recursive: true);
         }
+    }
+
+    private static async Task<EliResults> OnAHostAsync(string agent, bool whole, string folder)
+    {
+        await using var host = await LabHost.StartAsync(
+            new LabHostOptions
+            {
+                Name = "eli",
+                RunRoot = Path.Combine(folder, "run"),
+                Files = [new LabFile(agent, "/opt/exitless-agent")],
+                Eli = true,
+                // The ticks of the vCPU's CPU are tamed: it is the only thing that runs there.
+                KernelArguments = "nohz_full=1 isolcpus=managed_irq,domain,1 rcu_nocbs=1",
+                BootLimit = TimeSpan.FromMinutes(10),
+                Progress = Console.WriteLine,
+            },
+            CancellationToken.None);
+        var vfs = (await host.ShellAsync(EliScript.SetUp, TimeSpan.FromMinutes(2), CancellationToken.None)).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        return await new EliBenchmark(host, vfs[0], vfs[1], whole).MeasureAsync();
     }
 
     private async Task<EliResults> MeasureAsync()

@@ -5,7 +5,7 @@ using System.Text.Json;
 namespace Exitless.Benchmarks;
 
 /// <summary>The ELI benchmark's figures as a page and as a line.</summary>
-internal sealed class EliReport(EliResults results, bool whole)
+internal sealed class EliReport(EliResults results, EliChurnResult churn, bool whole)
 {
     private const double MostMarginal = 0.02, LeastSaved = 0.95, MostOutside = 0.10, Slack = 0.02;
     private const int LeastInterrupts = 20_000, LeastInterruptsLong = 100_000;
@@ -45,6 +45,7 @@ internal sealed class EliReport(EliResults results, bool whole)
             Row(json, "packetsLost", lost, 0, lost == 0);
             Row(json, "deliveryOnlyExitsPerSecond", between, results.Injected.ExitsPerSecond, between < results.Injected.ExitsPerSecond && between > full.ExitsPerSecond);
             Row(json, "hostWarnings", results.Warnings, 0, results.Warnings == 0);
+            Row(json, "churnLost", churn.Lost, 0, churn.Holds);
             json.WriteBoolean("long", whole);
             json.WriteEndObject();
         }
@@ -88,6 +89,17 @@ internal sealed class EliReport(EliResults results, bool whole)
         foreach (var mode in results.Modes)
             text.Append(CultureInfo.InvariantCulture, $"- {mode.Name}: {string.Join(", ", mode.Pairs[0].Load.Reasons.OrderByDescending(p => p.Value).Select(p => $"{Reasons.GetValueOrDefault(p.Key, "code " + p.Key)} {p.Value:#,0}"))}\n");
         text.Append(CultureInfo.InvariantCulture, $"""
+
+            ## Two vCPUs and two VFs, with all that may change changing
+
+            {churn.Minutes} minutes, twenty requests a second to each VF, of two PFs. The two vCPU threads changed CPUs {churn.Moves:#,0} times, also to the watchdog's, where there is no direct mode; the guest moved its vectors from one vCPU to the other every second, and {churn.Rounds:#,0} times masked and unmasked every
+            MSI-X entry and loaded its IDT on each vCPU. {churn.DirectEntries:#,0} entries in direct mode, {churn.Shadows:#,0} shadows.
+
+            | requests sent | answered | received by the VFs | taken by the guest | slowest answer | device interrupts | seen by the host | warnings of the host |
+            |---|---|---|---|---|---|---|---|
+            | {churn.Sent:#,0} | {churn.Answered:#,0} | {churn.Received:#,0} | {churn.Handled:#,0} | {churn.SlowestMs:#,0} ms | {churn.Interrupts:#,0} | {churn.SeenByHost:#,0} | {churn.Warnings} |
+
+            An interrupt that is lost leaves packets in the VF until the next one, or until the driver looks after its rings, every 2 s.
 
             ## Beside the paper
 

@@ -70,6 +70,51 @@ internal static class EliScript
 
         """;
 
+    /// <summary>A VF of each of two PFs; the PFs are the other ends of the traffic.</summary>
+    public const string SetUpPair = """
+        for n in 1 2; do
+          pf=$(readlink -f /sys/class/net/eth$n/device)
+          echo 0 >$pf/sriov_drivers_autoprobe
+          echo 1 >$pf/sriov_numvfs
+          ip address add 10.0.$((n + 2)).1/24 dev eth$n
+          ip link set eth$n up
+          basename $(readlink -f $pf/virtfn0)
+        done
+
+        """;
+
+    /// <summary>The guest's second VF, in the second PF's network.</summary>
+    public const string SecondLink = "ip address add 10.0.4.20/24 dev eth1";
+
+    /// <summary>Everything that may change about a vCPU's interrupts, changing. The guest's part ends when /run/moving is gone, the module's after its time.</summary>
+    public const string Churn = """
+        guest_pair() { type_in_guest "report irq; report link; for n in 0 1; do echo device eth\$n \$(ethtool -S eth\$n | grep ' rx_packets:'); done; echo rounds \$(cat /sys/module/attack/parameters/rounds)" | awk -v p="$1" '
+          /^exitless: irq/ { for (i = 3; i <= NF; i++) if ($i ~ /^eth/) { split($i, w, "="); s += w[2] } print p "guestInterrupts", s }
+          /^exitless: link/ { for (i = 3; i <= NF; i++) { split($i, w, "="); if (w[1] == "name") name = w[2]; if (w[1] == "rx_packets") print p "handled." name, w[2] } }
+          /^device eth/ { print p "received." $2, $4 }
+          /^rounds [0-9]/ { print }'; }
+        start_churn() { # seconds
+          type_in_guest ": >/run/moving; (while [ -e /run/moving ]; do for mask in 1 2; do for link in eth0 eth1; do for irq in \$(ls /sys/class/net/\$link/device/msi_irqs); do echo \$mask >/proc/irq/\$irq/smp_affinity; done; mask=\$((3 - mask)); done; sleep 1; done; done) & insmod /lib/attack.ko what=churn seconds=$1 & sleep 1" >/dev/null
+        }
+        end_churn() { type_in_guest 'rm /run/moving; wait' >/dev/null; }
+        churn_minute() { # packets, seconds
+          pause=$(awk -v n=$1 -v s=$2 'BEGIN { print s / n }'); rm -f $F/ping.*
+          for net in 3 4; do taskset 1 ping -q -c $1 -i $pause -W 5 10.0.$net.20 >$F/ping.$net & pings="$pings $!"; done
+          for task in /proc/$(cat $F/vm)/task/*; do case $(cat $task/comm) in 'vcpu 0') first=${task##*/} ;; 'vcpu 1') second=${task##*/} ;; esac; done
+          moves=0
+          while [ $moves -lt $(($2 * 4 / 5)) ]; do
+            # The two vCPUs change places, and in every fourth step one is where the watchdog is.
+            case $((moves / 2 % 4)) in 0) a=4 b=2 ;; 1) a=2 b=4 ;; 2) a=1 b=4 ;; 3) a=2 b=4 ;; esac
+            taskset -p $a $first >/dev/null; taskset -p $b $second >/dev/null
+            moves=$((moves + 2)); sleep 2
+          done
+          wait $pings; pings=
+          echo moves $moves
+          awk '/packets transmitted/ { s += $1; r += $4 } /min.avg.max/ { split($0, w, "[/ ]"); for (i in w) if (w[i] ~ /^[0-9.]+$/ && w[i] > max) max = w[i] } END { print "sent", s; print "answered", r; printf "slowestMs %.0f\n", max }' $F/ping.*
+        }
+
+        """;
+
     /// <summary>The second VF under the host's own igbvf, in a network namespace: bare metal, as far as the lab has it. Expects VF and a function <c>load</c>.</summary>
     public const string BareHost = """
         mkdir -p $F; insmod /lib/modules/$(uname -r)/igbvf.ko 2>/dev/null

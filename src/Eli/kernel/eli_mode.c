@@ -16,8 +16,9 @@
 
 #define FIRST_PENALTY	(10 * HZ)
 #define LONGEST_PENALTY	(640 * HZ)
+#define GOOD_AFTER	10			/* times the last penalty, and it begins at the first again */
 #define WAIT_NS		(2 * NSEC_PER_MSEC)	/* what a guest may hold interrupts off, uncounted */
-#define DEBT_LIMIT_NS	(250 * NSEC_PER_MSEC)
+#define DEBT_LIMIT_NS	(150 * NSEC_PER_MSEC)
 #define FORGIVEN	50			/* one part in so many of the time that passes */
 
 static void pass_eoi(struct vcpu_svm *svm, bool pass)
@@ -127,7 +128,7 @@ void eli_enter(struct vcpu_svm *svm, bool force_immediate_exit)
 
 	vcpu->stat.eli_direct_entries++;
 	vcpu->stat.eli_reason = ELI_DIRECT;
-	eli->timer_armed = eli_apic_timer_armed();
+	eli->timer_at_stake = eli_timer_at_stake();
 	eli->entered = local_clock();
 	cpu = this_cpu_ptr(&eli_cpus);
 	cpu->runs++;
@@ -203,7 +204,10 @@ void eli_charge(struct kvm_vcpu *vcpu, struct eli_vcpu *eli, u64 ns)
 	if (eli->debt <= DEBT_LIMIT_NS)
 		return;
 	eli->debt = 0;
-	eli->penalty = eli->penalty ? min(eli->penalty * 2, (unsigned long)LONGEST_PENALTY) : FIRST_PENALTY;
+	if (!eli->penalty || time_after(jiffies, eli->penalty_until + GOOD_AFTER * eli->penalty))
+		eli->penalty = FIRST_PENALTY;
+	else
+		eli->penalty = min(eli->penalty * 2, (unsigned long)LONGEST_PENALTY);
 	eli->penalty_until = jiffies + eli->penalty;
 	vcpu->stat.eli_fallbacks++;
 }
@@ -239,7 +243,7 @@ void eli_leave(struct vcpu_svm *svm)
 		eli_charge(vcpu, eli, ran);
 	timer_came = eli_apic_timer_pending();
 	end_in_service(vcpu, svm, eli);
-	eli_after_run(vcpu, eli->timer_armed, timer_came);
+	eli_after_run(vcpu, eli->timer_at_stake, timer_came);
 	WRITE_ONCE(this_cpu_ptr(&eli_cpus)->direct, false);
 }
 

@@ -78,7 +78,7 @@ struct eli_vcpu {
 	unsigned long penalty;
 	u64 debt;			/* ns that the host's interrupts waited, less what is forgiven */
 	u64 charged;			/* ktime_get_mono_fast_ns() */
-	bool timer_armed;		/* when the run began */
+	bool timer_at_stake;		/* when the run began */
 };
 
 /* One of each CPU: what the watchdog looks at. */
@@ -89,8 +89,11 @@ struct eli_cpu {
 	u64 seen;
 
 	/* What a guest may have swallowed. Times are ktime_get_mono_fast_ns(). */
-	raw_spinlock_t lock;		/* suspect, judged, since, count */
+	bool expects;			/* the timer was on, and has not come since, by the CPU's own count */
+	unsigned int expected;		/* that count then */
+	raw_spinlock_t lock;		/* suspect, certain, judged, since, count */
 	struct kvm_vcpu *suspect;	/* in whose run the local timer ran down, and did not come */
+	bool certain;			/* it was on when that run began */
 	bool judged;
 	u64 since;
 	unsigned int count;		/* timer interrupts of this CPU then */
@@ -127,7 +130,8 @@ int eli_descriptor_table(struct kvm_vcpu *vcpu);
 void eli_charge(struct kvm_vcpu *vcpu, struct eli_vcpu *eli, u64 ns);
 
 /* eli_swallow.c */
-void eli_after_run(struct kvm_vcpu *vcpu, bool armed, bool came);
+bool eli_timer_at_stake(void);
+void eli_after_run(struct kvm_vcpu *vcpu, bool at_stake, bool came);
 void eli_check_suspicion(void);
 void eli_look_for_swallowed(int number);
 void eli_forget_suspect(struct kvm_vcpu *vcpu);

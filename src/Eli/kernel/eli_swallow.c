@@ -2,9 +2,10 @@
 /*
  * What a guest could swallow. One that maps its shadow's linear address to a table of its own, for as long as a run lasts, takes the
  * host's interrupts with its own handlers. Two kinds are never missed for long by those that wait for them:
- *  - The local timer's, without which the CPU's timers stand still. It was armed when the run began, is not when it ends, and no
- *    interrupt came: then it is missing. Under emulation it only comes late, so it is given time. A guest that swallowed it never
- *    gets direct mode again.
+ *  - The local timer's, without which the CPU's timers stand still. It was armed or pending when the run began, is neither when it
+ *    ends, and no interrupt came: then it is missing. Under emulation it only comes late, so it is given time. A guest that
+ *    swallowed it never gets direct mode again. If it went between two runs, the host may have stopped it as well: then it is only
+ *    sent again, and one too many finds nothing to do.
  *  - IPIs: they are sent again from time to time, and one too many finds nothing to do.
  * Both are left with the CPU and not with the vCPU, which may be gone to another CPU or ended before it shows.
  */
@@ -18,30 +19,63 @@
 
 static const u8 ipis[] = { RESCHEDULE_VECTOR, CALL_FUNCTION_VECTOR, CALL_FUNCTION_SINGLE_VECTOR };
 
-/* A timer that is armed or pending now is not missing. With interrupts off. */
+static bool timer_is_on(void)
+{
+	return eli_apic_timer_armed() || eli_apic_timer_pending();
+}
+
+/*
+ * Whether the local timer is on now, for the look at it after the next run. The timer is gone, and its interrupt has not been
+ * counted since it was last on: true.
+ */
+static bool timer_has_gone(struct eli_cpu *cpu)
+{
+	unsigned int count = this_cpu_read(irq_stat.apic_timer_irqs);
+
+	if (timer_is_on()) {
+		cpu->expects = true;
+		cpu->expected = count;
+		return false;
+	}
+	if (count != cpu->expected)
+		cpu->expects = false;
+	return cpu->expects;
+}
+
+/* A timer that is on is not missing. With interrupts off. */
 void eli_check_suspicion(void)
 {
 	struct eli_cpu *cpu = this_cpu_ptr(&eli_cpus);
 
-	if (!READ_ONCE(cpu->suspect) || !(eli_apic_timer_armed() || eli_apic_timer_pending()))
+	timer_has_gone(cpu);
+	if (!READ_ONCE(cpu->suspect) || !timer_is_on())
 		return;
 	raw_spin_lock(&cpu->lock);
 	cpu->suspect = NULL;
 	raw_spin_unlock(&cpu->lock);
 }
 
-/* After each run in direct mode, with interrupts off: was the timer armed when it began, and has its interrupt come? */
-void eli_after_run(struct kvm_vcpu *vcpu, bool armed, bool came)
+/* Before each run in direct mode: is there a timer that could be swallowed in it? */
+bool eli_timer_at_stake(void)
+{
+	timer_has_gone(this_cpu_ptr(&eli_cpus));
+	return timer_is_on();
+}
+
+/* After each run in direct mode, with interrupts off: was there a timer when it began, and has its interrupt come? */
+void eli_after_run(struct kvm_vcpu *vcpu, bool at_stake, bool came)
 {
 	struct eli_cpu *cpu = this_cpu_ptr(&eli_cpus);
 	u64 now = ktime_get_mono_fast_ns();
+	bool gone = timer_has_gone(cpu);
 	int i;
 
 	if (READ_ONCE(cpu->suspect)) {
 		eli_check_suspicion();
-	} else if (armed && !came && !eli_apic_timer_armed() && !eli_apic_timer_pending()) {
+	} else if (gone && !came) {
 		raw_spin_lock(&cpu->lock);
 		cpu->suspect = vcpu;
+		cpu->certain = at_stake;
 		cpu->judged = false;
 		cpu->since = now;
 		cpu->count = this_cpu_read(irq_stat.apic_timer_irqs);
@@ -80,7 +114,7 @@ void eli_look_for_swallowed(int number)
 			cpu->suspect = NULL;
 		} else if (now - cpu->since > MISSING_NS) {
 			/* The run that goes on may swallow this one too: it is sent until one is counted. */
-			if (!cpu->judged)
+			if (cpu->certain && !cpu->judged)
 				quarantine(cpu->suspect);
 			cpu->judged = true;
 			eli_apic_send(number, LOCAL_TIMER_VECTOR);

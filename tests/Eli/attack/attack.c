@@ -4,7 +4,7 @@
  * guest right again where that can be done: insmod attack.ko what=NAME seconds=N. Afterwards
  *   /sys/module/attack/parameters/rounds	how often the attack did its deed
  *   /sys/module/attack/parameters/eaten	interrupts that a handler of the attacker's took
- * `spin` attacks nothing: it is the control run.
+ * `spin` attacks nothing: it is the control run. `churn` does what a guest may do, often.
  */
 #include <linux/delay.h>
 #include <linux/io.h>
@@ -377,7 +377,17 @@ static int shadow_flip(void)
 	return swallow(60000);
 }
 
-/* Masks and unmasks every entry of each network function's MSI-X table (PCI Local Bus Specification 3.0, 6.8.2.9). */
+static void reload_here(void *unused)
+{
+	struct desc_ptr own = get_idt();
+
+	set_idt(own.address, own.size);
+}
+
+/*
+ * Masks and unmasks every entry of each network function's MSI-X table (PCI Local Bus Specification 3.0, 6.8.2.9). Slowly, it is no attack:
+ * every CPU loads the IDT that it has in between.
+ */
 static int msix(bool slowly)
 {
 	struct pci_dev *device = NULL;
@@ -409,10 +419,12 @@ static int msix(bool slowly)
 				writel(0, control);
 			}
 		}
-		if (slowly)
+		if (slowly) {
+			on_each_cpu(reload_here, NULL, 1);
 			msleep(20);
-		else
+		} else {
 			cond_resched();
+		}
 	}
 	for (i = 0; i < tables; i++)
 		iounmap(table[i]);
@@ -424,26 +436,9 @@ static int msix_storm(void)
 	return msix(false);
 }
 
-static int msix_mask(void)
+static int churn(void)
 {
 	return msix(true);
-}
-
-static void reload_here(void *unused)
-{
-	struct desc_ptr own = get_idt();
-
-	set_idt(own.address, own.size);
-}
-
-/* No attack: every CPU loads the IDT that it has, a hundred times a second. */
-static int reload(void)
-{
-	for (; on(); rounds++) {
-		on_each_cpu(reload_here, NULL, 1);
-		msleep(10);
-	}
-	return 0;
 }
 
 static const struct {
@@ -455,7 +450,7 @@ static const struct {
 	{ "eoistorm", eoistorm }, { "lidt-garbage", lidt_garbage }, { "lidt-garbage-open", lidt_garbage_open },
 	{ "lidt-copy", lidt_copy }, { "idt-alias", idt_alias }, { "intn", intn }, { "shadow-unmap", shadow_unmap },
 	{ "shadow-remap", shadow_remap }, { "shadow-flip", shadow_flip }, { "msix-storm", msix_storm, true },
-	{ "msix-mask", msix_mask, true }, { "reload", reload, true },
+	{ "churn", churn, true },
 };
 
 static int __init attack_init(void)
