@@ -11,8 +11,8 @@ public sealed class AttackTests(EliHost host)
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(3);
     private static readonly string[] Fatal = ["lidt-garbage-open", "shadow-unmap"];
 
-    // An attack's first quarter of a second is the host's loss, before it is noticed.
-    private const int Seconds = 10;
+    // An attack's first third of a second is the host's loss, before it is noticed.
+    private const int Seconds = 15;
 
     [Theory]
     [InlineData("if0"), InlineData("if0-pulse"), InlineData("if0-halt"), InlineData("cr8"), InlineData("noeoi"), InlineData("eoistorm")]
