@@ -18,7 +18,7 @@ internal sealed class EliBenchmark(LabHost host, string vf, string otherVf, bool
     {
         var agent = Environment.GetEnvironmentVariable("EXITLESS_AGENT") ?? Checkout.At("artifacts/agent/exitless-agent");
         var output = Checkout.At("docs/benchmarks/eli.md");
-        var whole = false;
+        var (whole, attacks) = (false, true);
         for (var i = 0; i < rest.Length; i++)
         {
             switch (rest[i])
@@ -26,6 +26,7 @@ internal sealed class EliBenchmark(LabHost host, string vf, string otherVf, bool
                 case "--agent" when i + 1 < rest.Length: agent = rest[++i]; break;
                 case "--output" when i + 1 < rest.Length: output = rest[++i]; break;
                 case "--long": whole = true; break;
+                case "--no-attacks": attacks = false; break;
                 default:
                     Console.Error.WriteLine($"'{rest[i]}' is not known, or lacks its value.");
                     return 2;
@@ -41,7 +42,9 @@ internal sealed class EliBenchmark(LabHost host, string vf, string otherVf, bool
         {
             var results = await OnAHostAsync(agent, whole, folder);
             Console.WriteLine("two vCPUs and two VFs, with all that may change changing");
-            var report = new EliReport(results, await EliChurn.RunAsync(agent, whole, folder), whole);
+            var churn = await EliChurn.RunAsync(agent, whole, folder);
+            Console.WriteLine("attacks");
+            var report = new EliReport(results, churn, attacks ? await EliAttacks.RunAsync(agent, folder) : [], whole);
             Directory.CreateDirectory(Path.GetDirectoryName(output)!);
             await File.WriteAllTextAsync(output, report.Markdown());
             await File.WriteAllTextAsync(Path.ChangeExtension(output, ".svg"), EliPlot.Draw(results));

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using Exitless.Lab;
 using Exitless.Lab.Cache;
@@ -21,20 +20,14 @@ internal sealed class EliChurn(LabHost host)
     {
         var files = await Preparation.EnsureAsync(LabCache.Root, renew: false, Console.WriteLine, CancellationToken.None);
         var modules = await EliModules.EnsureAsync(LabCache.Root, files, Console.WriteLine, CancellationToken.None);
-        var built = Path.Combine(folder, "churn");
-        using (var build = Process.Start(new ProcessStartInfo(Checkout.At("tests/Eli/attack/build"), [modules.Headers, built]))!)
-        {
-            await build.WaitForExitAsync();
-            if (build.ExitCode != 0)
-                throw new LabException($"The guest's module could not be built: {build.ExitCode}.", "See what make said above.");
-        }
+        var module = await Attack.BuildAsync(modules.Headers, Path.Combine(folder, "churn"), CancellationToken.None);
         await using var host = await LabHost.StartAsync(
             new LabHostOptions
             {
                 Name = "churn",
                 RunRoot = Path.Combine(folder, "run"),
                 Files = [new LabFile(agent, "/opt/exitless-agent")],
-                GuestFiles = [new LabFile(Path.Combine(built, "attack.ko"), "/lib/attack.ko")],
+                GuestFiles = [new LabFile(module, Attack.Module)],
                 Nics = 2,
                 Cpus = 3,
                 Eli = true,

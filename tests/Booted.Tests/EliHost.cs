@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Exitless.Lab;
 using Exitless.Lab.Cache;
@@ -8,7 +7,6 @@ namespace Exitless.Booted.Tests;
 /// <summary>A host with direct interrupts (src/Eli), whose CPUs tick always, and a demo guest that has the attacker's module in /lib/attack.ko.</summary>
 public class EliHost : BootedHost, IAsyncLifetime
 {
-    internal const string Attacker = "/lib/attack.ko";
     private readonly string _built = Directory.CreateTempSubdirectory("exitless-attack-").FullName;
 
     /// <summary>Why there is no such host; null: there is one.</summary>
@@ -41,9 +39,7 @@ public class EliHost : BootedHost, IAsyncLifetime
         var cancel = TestContext.Current.CancellationToken;
         var files = await Preparation.EnsureAsync(LabCache.Root, renew: false, _ => { }, cancel);
         var modules = await EliModules.EnsureAsync(LabCache.Root, files, _ => { }, cancel);
-        using var build = Process.Start(new ProcessStartInfo(Checkout.At("tests/Eli/attack/build"), [modules.Headers, _built]))!;
-        await build.WaitForExitAsync(cancel);
-        Assert.Equal(0, build.ExitCode);
+        await Attack.BuildAsync(modules.Headers, _built, cancel);
         await InitializeAsync();
     }
 
@@ -59,8 +55,8 @@ public class EliHost : BootedHost, IAsyncLifetime
     {
         Name = "eli",
         Eli = true,
-        KernelArguments = "isolcpus=managed_irq,domain,1 nohz=off",
-        GuestFiles = [new LabFile(Path.Combine(_built, "attack.ko"), Attacker)],
+        KernelArguments = Attack.KernelArguments,
+        GuestFiles = [new LabFile(Path.Combine(_built, "attack.ko"), Attack.Module)],
     };
 }
 

@@ -1,0 +1,101 @@
+using System.Globalization;
+using Exitless.Lab;
+using Exitless.Lab.Cache;
+
+namespace Exitless.Benchmarks;
+
+/// <summary>Guests that attack their host through direct interrupts, each beside a control by the same guest: what the host keeps.</summary>
+internal sealed class EliAttacks(LabHost host, string vf)
+{
+    private const double LeastShare = 0.95;
+    private const int SlowestCallMs = 2000;
+
+    public static async Task<IReadOnlyList<EliAttackResult>> RunAsync(string agent, string folder)
+    {
+        var files = await Preparation.EnsureAsync(LabCache.Root, renew: false, Console.WriteLine, CancellationToken.None);
+        var modules = await EliModules.EnsureAsync(LabCache.Root, files, Console.WriteLine, CancellationToken.None);
+        var module = await Attack.BuildAsync(modules.Headers, Path.Combine(folder, "attacks"), CancellationToken.None);
+        await using var host = await LabHost.StartAsync(
+            new LabHostOptions
+            {
+                Name = "attacks",
+                RunRoot = Path.Combine(folder, "run"),
+                Files = [new LabFile(agent, "/opt/exitless-agent")],
+                GuestFiles = [new LabFile(module, Attack.Module)],
+                Eli = true,
+                KernelArguments = Attack.KernelArguments,
+                BootLimit = TimeSpan.FromMinutes(10),
+                Progress = Console.WriteLine,
+            },
+            CancellationToken.None);
+        var vfs = (await host.ShellAsync(EliScript.SetUp, TimeSpan.FromMinutes(2), CancellationToken.None)).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        var attacks = new EliAttacks(host, vfs[0]);
+        var results = new List<EliAttackResult>();
+        foreach (var name in Attack.Names)
+        {
+            results.Add(await attacks.MeasureAsync(name));
+            Console.WriteLine($"  {results[^1].Name}: {results[^1].During}; without it {results[^1].Control}");
+        }
+        return results;
+    }
+
+    private async Task<EliAttackResult> MeasureAsync(string name)
+    {
+        await RunAsync($"start_vm <<'SPEC'\n{Spec()}\nSPEC\n");
+        var control = HostTicks.Parse(await RunAsync(Attacked("spin")));
+        var before = EliWindow.Parse(await RunAsync("host before.\n"));
+        var during = HostTicks.Parse(await RunAsync(Attacked(name)));
+        // The attacker may have ended itself, and its counters with it.
+        var alive = (await RunAsync("[ ! -e /proc/$(cat $F/vm) ] || { type_in_guest 'echo still=$((40+2))' | grep -o '^still=42'; }\n")).Trim() == "still=42";
+        var after = EliWindow.Parse(alive ? await RunAsync("host after.\n") : "");
+        var warnings = await RunAsync("dmesg -c | grep -cE 'WARNING|BUG:|rcu:.*(stall|detected)|Call Trace|soft lockup|nobody cared|No irq handler'; true\n");
+        await RunAsync("stop_vm\n");
+        long Rise(string counter) => alive ? after["after." + counter] - before["before." + counter] : 0;
+        return new EliAttackResult(
+            name,
+            control,
+            during,
+            alive,
+            Rise("eli_watchdog_exits"),
+            Rise("eli_swallowed"),
+            Rise("eli_fallbacks"),
+            int.Parse(warnings.Trim(), CultureInfo.InvariantCulture),
+            during.Share >= LeastShare * control.Share && during.Calls > 0 && during.SlowestMs < SlowestCallMs && (alive || Attack.Fatal.Contains(name)));
+    }
+
+    // The order goes to the guest without waiting for its answer, which an attack may keep back.
+    private static string Attacked(string what) => $$"""
+        echo '{{Attack.Order(what)}}' >$F/in
+        {{HostTicks.Script}}
+        n=0; until tail -n 3 $F/out | grep -aq '^rounds=' || [ ! -e /proc/$(cat $F/vm) ] || [ $n -ge 300 ]; do sleep 0.2; n=$((n + 1)); done
+        echo >$F/in
+
+        """;
+
+    private string Spec() => $$"""
+        { "kernel": "/var/lib/exitless/images/debian.vmlinuz", "initrd": "/var/lib/exitless/images/demo.initrd", "memoryMib": 256, "vcpus": 1, "vcpuCpus": [1],
+          "commandLine": "console=ttyS0 quiet mitigations=off tsc=reliable iomem=relaxed exitless.ip=10.0.3.20/24 exitless.gateway=10.0.3.2 exitless.ping=10.0.3.2 exitless.interval=0",
+          "interrupts": { "ownCpus": true, "hidePvEoi": true, "direct": "full" }, "devices": [ { "address": "{{vf}}", "mac": "52:54:00:0e:11:01" } ] }
+        """;
+
+    private async Task<string> RunAsync(string script)
+    {
+        var result = await host.ShellAsync(EliScript.Functions + script, TimeSpan.FromMinutes(5), CancellationToken.None);
+        return result.ExitCode == 0 ? result.Output : throw new LabException($"The step ended with {result.ExitCode}: {result.Output}{result.Errors}", "See the host's console log.");
+    }
+}
+
+/// <summary>One attack.</summary>
+/// <param name="Name">Its name in tests/Eli/attack.</param>
+/// <param name="Control">The host without it, while the same guest spins.</param>
+/// <param name="During">The host with it.</param>
+/// <param name="Alive">The attacker's VM still answers.</param>
+/// <param name="WatchdogExits">Runs that the watchdog ended.</param>
+/// <param name="Swallowed">Host timers that were swallowed, and sent again.</param>
+/// <param name="Fallbacks">Times that direct mode was taken away.</param>
+/// <param name="Warnings">Lines of the host's log that tell of a warning, a bug or a stall.</param>
+/// <param name="Keeps">The host kept its ticks and its calls, and the VM lived where it should.</param>
+internal sealed record EliAttackResult(string Name, HostTicks Control, HostTicks During, bool Alive, long WatchdogExits, long Swallowed, long Fallbacks, int Warnings, bool Keeps)
+{
+    public bool Holds => Keeps && Warnings == 0;
+}
