@@ -60,7 +60,8 @@ public class EliHost : BootedHost, IAsyncLifetime
     };
 }
 
-[CollectionDefinition(Name)]
+// Beside no other host: it is judged by its ticks.
+[CollectionDefinition(Name, DisableParallelization = true)]
 public sealed class EliHostCollection : ICollectionFixture<EliHost>
 {
     public const string Name = "host with ELI";
