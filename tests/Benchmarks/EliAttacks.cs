@@ -1,6 +1,5 @@
 using System.Globalization;
 using Exitless.Lab;
-using Exitless.Lab.Cache;
 
 namespace Exitless.Benchmarks;
 
@@ -12,22 +11,7 @@ internal sealed class EliAttacks(LabHost host, string vf)
 
     public static async Task<IReadOnlyList<EliAttackResult>> RunAsync(string agent, string folder)
     {
-        var files = await Preparation.EnsureAsync(LabCache.Root, renew: false, Console.WriteLine, CancellationToken.None);
-        var modules = await EliModules.EnsureAsync(LabCache.Root, files, Console.WriteLine, CancellationToken.None);
-        var module = await Attack.BuildAsync(modules.Headers, Path.Combine(folder, "attacks"), CancellationToken.None);
-        await using var host = await LabHost.StartAsync(
-            new LabHostOptions
-            {
-                Name = "attacks",
-                RunRoot = Path.Combine(folder, "run"),
-                Files = [new LabFile(agent, "/opt/exitless-agent")],
-                GuestFiles = [new LabFile(module, Attack.Module)],
-                Eli = true,
-                KernelArguments = Attack.KernelArguments,
-                BootLimit = TimeSpan.FromMinutes(10),
-                Progress = Console.WriteLine,
-            },
-            CancellationToken.None);
+        await using var host = await EliLab.StartAsync(agent, folder, options => options with { Name = "attacks", KernelArguments = Attack.KernelArguments });
         var vfs = (await host.ShellAsync(EliScript.SetUp, TimeSpan.FromMinutes(2), CancellationToken.None)).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         var attacks = new EliAttacks(host, vfs[0]);
         var results = new List<EliAttackResult>();

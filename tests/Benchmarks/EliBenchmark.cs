@@ -60,19 +60,8 @@ internal sealed class EliBenchmark(LabHost host, string vf, string otherVf, bool
 
     private static async Task<EliResults> OnAHostAsync(string agent, bool whole, string folder)
     {
-        await using var host = await LabHost.StartAsync(
-            new LabHostOptions
-            {
-                Name = "eli",
-                RunRoot = Path.Combine(folder, "run"),
-                Files = [new LabFile(agent, "/opt/exitless-agent")],
-                Eli = true,
-                // The ticks of the vCPU's CPU are tamed: it is the only thing that runs there.
-                KernelArguments = "nohz_full=1 isolcpus=managed_irq,domain,1 rcu_nocbs=1",
-                BootLimit = TimeSpan.FromMinutes(10),
-                Progress = Console.WriteLine,
-            },
-            CancellationToken.None);
+        // The ticks of the vCPU's CPU are tamed: it is the only thing that runs there.
+        await using var host = await EliLab.StartAsync(agent, folder, options => options with { KernelArguments = "nohz_full=1 isolcpus=managed_irq,domain,1 rcu_nocbs=1" });
         var vfs = (await host.ShellAsync(EliScript.SetUp, TimeSpan.FromMinutes(2), CancellationToken.None)).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         return await new EliBenchmark(host, vfs[0], vfs[1], whole).MeasureAsync();
     }

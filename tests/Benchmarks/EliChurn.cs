@@ -1,6 +1,5 @@
 using System.Globalization;
 using Exitless.Lab;
-using Exitless.Lab.Cache;
 
 namespace Exitless.Benchmarks;
 
@@ -18,24 +17,7 @@ internal sealed class EliChurn(LabHost host)
     /// <summary>Boots a host of its own: a CPU that watches and sends, and one for each vCPU.</summary>
     public static async Task<EliChurnResult> RunAsync(string agent, bool whole, string folder)
     {
-        var files = await Preparation.EnsureAsync(LabCache.Root, renew: false, Console.WriteLine, CancellationToken.None);
-        var modules = await EliModules.EnsureAsync(LabCache.Root, files, Console.WriteLine, CancellationToken.None);
-        var module = await Attack.BuildAsync(modules.Headers, Path.Combine(folder, "churn"), CancellationToken.None);
-        await using var host = await LabHost.StartAsync(
-            new LabHostOptions
-            {
-                Name = "churn",
-                RunRoot = Path.Combine(folder, "run"),
-                Files = [new LabFile(agent, "/opt/exitless-agent")],
-                GuestFiles = [new LabFile(module, Attack.Module)],
-                Nics = 2,
-                Cpus = 3,
-                Eli = true,
-                KernelArguments = "isolcpus=managed_irq,domain,1-2",
-                BootLimit = TimeSpan.FromMinutes(10),
-                Progress = Console.WriteLine,
-            },
-            CancellationToken.None);
+        await using var host = await EliLab.StartAsync(agent, folder, options => options with { Name = "churn", Nics = 2, Cpus = 3, KernelArguments = "isolcpus=managed_irq,domain,1-2" });
         return await new EliChurn(host).MeasureAsync(whole ? MinutesLong : Minutes);
     }
 

@@ -180,6 +180,19 @@ void eli_take_back(struct kvm_vcpu *vcpu, struct eli_vcpu *eli)
 	}
 }
 
+/* What was taken back for an entry that was called off: the gates may be others at the next one, so it waits in the virtual APIC again. */
+void eli_give_back(struct kvm_vcpu *vcpu, struct eli_vcpu *eli)
+{
+	int i;
+
+	for (i = 0; i < eli->gates; i++) {
+		if (test_bit(eli->gate[i].host_vector, eli->resend))
+			kvm_lapic_set_irr(eli->gate[i].guest_vector, vcpu->arch.apic);
+	}
+	bitmap_zero(eli->resend, 256);
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+
 /* Sends each interrupt to the CPU of its vCPU. The affinity is changed without the lock: it sleeps. */
 void eli_steer(struct work_struct *work)
 {

@@ -230,6 +230,8 @@ void eli_prepare(struct kvm_vcpu *vcpu)
 
 	if (!vm || !eli)
 		return;
+	if (!bitmap_empty(eli->resend, 256))
+		eli_give_back(vcpu, eli);
 	eli->reason = make(vcpu, vm, eli);
 	if (eli->reason != ELI_DIRECT)
 		vcpu->stat.eli_reason = eli->reason;

@@ -115,6 +115,7 @@ void eli_kick_all(struct eli_vm *vm);
 bool eli_update_route(struct kvm *kvm, unsigned int host_irq, u32 gsi, bool set);
 int eli_collect_gates(struct eli_vm *vm, struct kvm_vcpu *vcpu, int cpu, struct eli_gate *gates);
 void eli_take_back(struct kvm_vcpu *vcpu, struct eli_vcpu *eli);
+void eli_give_back(struct kvm_vcpu *vcpu, struct eli_vcpu *eli);
 bool eli_gates_hold(struct eli_vm *vm, struct eli_vcpu *eli);
 void eli_steer(struct work_struct *work);
 
