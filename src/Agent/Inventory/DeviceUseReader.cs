@@ -13,8 +13,11 @@ namespace Exitless.Agent.Inventory;
 /// </summary>
 /// <param name="controlPlane">The addresses of the control plane; none where the agent does not know it yet.</param>
 /// <param name="ownDevices">Functions that this agent has bound for its own VMs.</param>
-internal sealed class DeviceUseReader(HostRoot root, IRtnetlink netlink, Func<IReadOnlyList<IPAddress>> controlPlane, Func<IReadOnlySet<string>> ownDevices)
+/// <param name="isClaimed">Whether the kernel holds a disk, by its name; null: asks it.</param>
+internal sealed class DeviceUseReader(HostRoot root, IRtnetlink netlink, Func<IReadOnlyList<IPAddress>> controlPlane, Func<IReadOnlySet<string>> ownDevices, Func<string, bool>? isClaimed = null)
 {
+    private readonly StorageUseReader _storage = new(root, isClaimed ?? (disk => BlockDevice.IsClaimed(root, disk)));
+
     // Drivers that only hand a device to a program of user space or to another manager's guests.
     private static readonly Dictionary<string, string> HandedOver = new(StringComparer.Ordinal)
     {
@@ -34,7 +37,7 @@ internal sealed class DeviceUseReader(HostRoot root, IRtnetlink netlink, Func<IR
             if (functions.Any(f => string.Equals(f.Address, address, StringComparison.Ordinal) && !f.IsBridge))
                 uses.TryAdd(address, reason);
         }
-        new StorageUseReader(root).Read(Add);
+        _storage.Read(Add);
         AddNetwork(functions, Add);
         AddOtherManagers(functions, Add);
         foreach (var function in functions)
@@ -46,6 +49,10 @@ internal sealed class DeviceUseReader(HostRoot root, IRtnetlink netlink, Func<IR
         }
         return uses;
     }
+
+    /// <summary>As one reason of <see cref="Read"/>, but found by claiming the function's disks for a moment: only for a function that is about to be taken.</summary>
+    /// <returns>Null if nothing holds them.</returns>
+    public string? Claim(string address) => _storage.Claim(address);
 
     private void AddNetwork(IReadOnlyList<PciFunction> functions, Action<string, string> add)
     {

@@ -5,7 +5,9 @@ using Exitless.Linux.Sysfs;
 namespace Exitless.Agent.Inventory;
 
 /// <summary>Says which functions carry a disk that the host uses: one that is mounted or swapped to, part of a volume or an array, or held open by a program.</summary>
-internal sealed class StorageUseReader(HostRoot root)
+/// <param name="root">The host.</param>
+/// <param name="isClaimed">Whether the kernel holds a disk, by its name: <see cref="BlockDevice.IsClaimed"/>.</param>
+internal sealed class StorageUseReader(HostRoot root, Func<string, bool> isClaimed)
 {
     /// <summary>Tells every function in use, the worst reason of each first.</summary>
     /// <param name="add">Takes a function's address and the reason.</param>
@@ -26,6 +28,10 @@ internal sealed class StorageUseReader(HostRoot root)
         AddPrograms(free, Use);
     }
 
+    /// <summary>A disk on a function that the kernel holds for a reason that <see cref="Read"/> does not know, in the words of a reason; null: none.</summary>
+    public string? Claim(string address) => Disks().Where(d => d.Value.Contains(address)).Select(d => d.Key).FirstOrDefault(isClaimed) is { } disk
+        ? $"carries /dev/{disk}, which the host's kernel holds, such as for a ZFS pool" : null;
+
     // Each disk and partition, and the functions that it hangs on. Those that are known to be in use are taken away, so that nobody looks further for a reason.
     private Dictionary<string, HashSet<string>> Disks() => SysfsFile.Names(root.Sys("class/block"))
         .Select(name => (name, carriers: BlockDevice.CarriersOf(root, name))).Where(d => d.carriers.Count > 0)
@@ -39,6 +45,12 @@ internal sealed class StorageUseReader(HostRoot root)
         {
             var what = mount.MountPoint == "/" ? "the root disk" : $"the mounted file system {mount.MountPoint}";
             use(CarriersOf(mount), $"carries {what} ({mount.Source})");
+        }
+        // Of several disks of one btrfs the table of mounts names one.
+        foreach (var system in SysfsFile.Names(root.Sys("fs/btrfs")))
+        {
+            foreach (var disk in SysfsFile.Names(root.Sys($"fs/btrfs/{system}/devices")))
+                use(BlockDevice.CarriersOf(root, disk), $"carries a part of a mounted btrfs (/dev/{disk}, {system})");
         }
         foreach (var swap in SwapTable.Read(root))
         {

@@ -91,6 +91,14 @@ public sealed class InventoryTests : IDisposable
     }
 
     [Fact]
+    public void Every_disk_of_a_btrfs_is_in_use_though_the_table_of_mounts_names_one()
+    {
+        AddNvme();
+        _host.Link("sys/fs/btrfs/6f1c/devices/nvme0n1p1", _host.At(Namespace + "/nvme0n1p1"));
+        Assert.Equal("carries a part of a mounted btrfs (/dev/nvme0n1p1, 6f1c)", UseOf(RecordedHost.Gpu));
+    }
+
+    [Fact]
     public void A_disk_that_a_program_has_open_is_in_use()
     {
         AddNvme();
