@@ -16,16 +16,6 @@ internal static class Checkout
         }
     }
 
-    /// <summary>The VMM's own file that belongs to <see cref="Agent"/>.</summary>
-    public static string Vmm => VmmOf(Agent);
-
-    /// <summary>The VMM's own file beside an agent's, or where scripts/build puts it; the agent's, which is the VMM too, where it is in neither place.</summary>
-    public static string VmmOf(string agent)
-    {
-        var folder = Path.GetDirectoryName(Path.GetFullPath(agent))!;
-        return ((string[])[Path.Combine(folder, "exitless-vmm"), Path.Combine(folder, "../vmm/exitless-vmm")]).FirstOrDefault(File.Exists) ?? agent;
-    }
-
     /// <summary>A path in the checkout.</summary>
     public static string At(string path)
     {

@@ -48,7 +48,7 @@ public sealed record LabHostOptions
     /// <summary>Number of SR-IOV NICs (82576); 0 to 4. The n-th sits in a network 10.0.(2+n).0/24 with a gateway at .2.</summary>
     public int Nics { get; init; } = 1;
 
-    /// <summary>True: an NVMe controller with 2 VFs and a disk of 64 MiB.</summary>
+    /// <summary>True: an NVMe controller with 2 VFs and a disk of 64 MiB, and its driver in host and demo guest.</summary>
     public bool Nvme { get; init; }
 
     /// <summary>Kernel modules that the host loads instead of the kernel package's of the same names: .ko files, uncompressed.</summary>

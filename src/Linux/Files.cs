@@ -15,6 +15,8 @@ public enum OpenMode
     ReadWrite = 2,
     /// <summary>Create the file if it is missing.</summary>
     Create = 0x40,
+    /// <summary>Of a block device, without <see cref="Create"/>: only if nobody has claimed it, as mounts, volumes and pools do (open(2), O_EXCL). Refused with EBUSY.</summary>
+    Exclusive = 0x80,
     /// <summary>Cut the file to nothing.</summary>
     Truncate = 0x200,
     /// <summary>Write at the end.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Exitless.Lab;
 using Exitless.Linux;
 using Exitless.Vmm;
 using Exitless.Vmm.Control;
@@ -23,7 +24,7 @@ internal static class DirectKvm
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(5);
 
     /// <summary>The file that VMs run from: the agent starts them from exitless-vmm where that is beside its own.</summary>
-    public static string Vmm(string agent) => Checkout.VmmOf(agent);
+    public static string Vmm(string agent) => PublishedVmm.Of(agent) ?? agent;
 
     public static async Task<DirectFigures> MeasureAsync(string agent)
     {

@@ -32,7 +32,7 @@ internal static class StartBenchmark
             }
         }
         if (agents.Count == 0)
-            agents.AddRange([Checkout.Agent, Checkout.Vmm]);
+            agents.AddRange([Checkout.Agent, DirectKvm.Vmm(Checkout.Agent)]);
         var folder = Directory.CreateTempSubdirectory("exitless-start-").FullName;
         try
         {

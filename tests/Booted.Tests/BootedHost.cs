@@ -27,7 +27,7 @@ public class BootedHost : IAsyncLifetime
                 RunRoot = Path.Combine(_folder, "run"),
                 ShareFolder = Share,
                 Nics = 2,
-                Files = [new LabFile(Checkout.Agent, Agent), new LabFile(Checkout.Vmm, Path.Combine(Path.GetDirectoryName(Agent)!, "exitless-vmm"))],
+                Files = [new LabFile(Checkout.Agent, Agent), new LabFile(PublishedVmm.Of(Checkout.Agent) ?? Checkout.Agent, Path.Combine(Path.GetDirectoryName(Agent)!, "exitless-vmm"))],
             }),
             TestContext.Current.CancellationToken);
     }

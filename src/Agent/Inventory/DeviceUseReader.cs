@@ -8,13 +8,16 @@ using Exitless.Linux.Sysfs;
 namespace Exitless.Agent.Inventory;
 
 /// <summary>
-/// Says why a function must not be assigned to a VM, in words that name what hangs on it. The reasons are facts of this moment: mounts, swap, routes, and who holds
+/// Says why a function must not be assigned to a VM, in words that name what hangs on it. The reasons are facts of this moment: disks in use, routes, and who holds
 /// a VFIO group open.
 /// </summary>
 /// <param name="controlPlane">The addresses of the control plane; none where the agent does not know it yet.</param>
 /// <param name="ownDevices">Functions that this agent has bound for its own VMs.</param>
-internal sealed class DeviceUseReader(HostRoot root, IRtnetlink netlink, Func<IReadOnlyList<IPAddress>> controlPlane, Func<IReadOnlySet<string>> ownDevices)
+/// <param name="isClaimed">Whether the kernel holds a disk, by its name; null: asks it.</param>
+internal sealed class DeviceUseReader(HostRoot root, IRtnetlink netlink, Func<IReadOnlyList<IPAddress>> controlPlane, Func<IReadOnlySet<string>> ownDevices, Func<string, bool>? isClaimed = null)
 {
+    private readonly StorageUseReader _storage = new(root, isClaimed ?? (disk => BlockDevice.IsClaimed(root, disk)));
+
     // Drivers that only hand a device to a program of user space or to another manager's guests.
     private static readonly Dictionary<string, string> HandedOver = new(StringComparer.Ordinal)
     {
@@ -34,7 +37,7 @@ internal sealed class DeviceUseReader(HostRoot root, IRtnetlink netlink, Func<IR
             if (functions.Any(f => string.Equals(f.Address, address, StringComparison.Ordinal) && !f.IsBridge))
                 uses.TryAdd(address, reason);
         }
-        AddStorage(Add);
+        _storage.Read(Add);
         AddNetwork(functions, Add);
         AddOtherManagers(functions, Add);
         foreach (var function in functions)
@@ -47,34 +50,9 @@ internal sealed class DeviceUseReader(HostRoot root, IRtnetlink netlink, Func<IR
         return uses;
     }
 
-    private void AddStorage(Action<string, string> add)
-    {
-        var mounts = MountTable.Read(root);
-        // The root first, so that a disk that carries more than one says the worst.
-        foreach (var mount in mounts.OrderBy(m => m.MountPoint.Length))
-        {
-            var what = mount.MountPoint == "/" ? "the root disk" : $"the mounted file system {mount.MountPoint}";
-            foreach (var address in CarriersOf(mount))
-                add(address, $"carries {what} ({mount.Source})");
-        }
-        foreach (var swap in SwapTable.Read(root))
-        {
-            var carriers = swap.IsFile && MountTable.Of(mounts, swap.Path) is { } on
-                ? CarriersOf(on)
-                : BlockDevice.CarriersOf(root, BlockDevice.NameOf(root, swap.Path));
-            foreach (var address in carriers)
-                add(address, $"carries swap ({swap.Path})");
-        }
-    }
-
-    private IReadOnlyList<string> CarriersOf(Mount mount)
-    {
-        var byNumber = mount.Device.StartsWith("0:", StringComparison.Ordinal) ? [] : BlockDevice.CarriersOf(root, mount.Device);
-        // btrfs and others have no block device of their own; their source names one.
-        return byNumber.Count > 0 || !mount.Source.StartsWith("/dev/", StringComparison.Ordinal)
-            ? byNumber
-            : BlockDevice.CarriersOf(root, BlockDevice.NameOf(root, mount.Source));
-    }
+    /// <summary>As one reason of <see cref="Read"/>, but found by claiming the function's disks for a moment: only for a function that is about to be taken.</summary>
+    /// <returns>Null if nothing holds them.</returns>
+    public string? Claim(string address) => _storage.Claim(address);
 
     private void AddNetwork(IReadOnlyList<PciFunction> functions, Action<string, string> add)
     {

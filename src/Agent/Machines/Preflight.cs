@@ -117,7 +117,7 @@ internal sealed class Preflight(HostRoot root, ImageFolder images, DeviceClaims 
         if (claims.OwnerOf(address) is { } owner && !claims.IsOwner(address, vm.VmId))
             throw new ProblemException(
                 "device-owned-by-vm", "The device belongs to another VM", $"{address} belongs to the VM {owner}.", $"Stop {owner}, or choose another device.", field + ".address");
-        if (inUse.TryGetValue(address, out var reason))
+        if ((inUse.GetValueOrDefault(address) ?? uses.Claim(address)) is { } reason)
             throw new ProblemException("device-in-use", "The device is in use", $"{address} {reason}.", "Choose another device, or free this one on the host first.", field + ".address");
         if (function.IommuGroup is not { } group)
             throw new ProblemException(

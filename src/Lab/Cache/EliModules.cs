@@ -12,6 +12,8 @@ namespace Exitless.Lab.Cache;
 internal sealed record EliModules(string Folder)
 {
     private const string Prefix = "eli/";
+    // Versions of the change, each 250 MB.
+    private const int Kept = 4;
     private const string SourcePackage = "linux-source-6.12";
 
     /// <summary>The two modules.</summary>
@@ -24,16 +26,15 @@ internal sealed record EliModules(string Folder)
     public static async Task<EliModules> EnsureAsync(string cache, LabFiles files, Action<string> progress, CancellationToken cancel)
     {
         var kernel = files.Packages.Single(p => p.Key.StartsWith("linux-image-", StringComparison.Ordinal));
-        var folder = Path.Combine(cache, "eli", $"{kernel.Value.Replace(':', '_')}-{Fingerprint()}");
-        if (Directory.Exists(folder))
+        var kept = new KeptFolders(Path.Combine(cache, "eli"), Kept, TimeProvider.System);
+        var version = $"{kernel.Value.Replace(':', '_')}-{Fingerprint()}";
+        var folder = kept.PathOf(version);
+        if (kept.Use(version))
             return new EliModules(folder);
         using var turn = await FileLock.TakeAsync(Path.Combine(cache, "lock"), () => progress("waiting for another exitless-lab that fills the cache"), cancel);
-        if (Directory.Exists(folder))
+        if (kept.Use(version))
             return new EliModules(folder);
-        var part = folder + ".part";
-        if (Directory.Exists(part))
-            Directory.Delete(part, recursive: true);
-        Directory.CreateDirectory(part);
+        var part = kept.Begin(version);
         var headers = await UnpackAsync(cache, part, kernel.Key["linux-image-".Length..], kernel.Value, progress, cancel);
         var change = Path.Combine(part, "change");
         WriteChange(change);
@@ -45,9 +46,7 @@ internal sealed record EliModules(string Folder)
         Directory.CreateSymbolicLink(Path.Combine(part, "headers"), Path.GetRelativePath(part, headers));
         // The headers' makefile names its neighbour by a full path.
         await NameNeighbourAsync(headers, part, folder, cancel);
-        foreach (var older in Directory.GetDirectories(Path.Combine(cache, "eli")).Where(f => f != part))
-            Directory.Delete(older, recursive: true);
-        Directory.Move(part, folder);
+        kept.Finish(version);
         return new EliModules(folder);
     }
 

@@ -8,11 +8,11 @@ internal static class GuestImage
     // button and evdev carry the ACPI power button to acpid; pvpanic tells the VMM of a panic.
     private static readonly string[] Modules = ["igbvf", "button", "evdev", "pvpanic", "pvpanic-mmio"];
 
-    public static async Task WriteAsync(Stream output, Busybox busybox, KernelModules modules, LabFiles files, IReadOnlyList<LabFile> extra, CancellationToken cancel)
+    public static async Task WriteAsync(Stream output, Busybox busybox, KernelModules modules, LabFiles files, bool nvme, IReadOnlyList<LabFile> extra, CancellationToken cancel)
     {
         using var archive = new CpioArchive(output);
         await busybox.AddToAsync(archive, cancel);
-        var load = await modules.InLoadOrderAsync(Modules, cancel);
+        var load = await modules.InLoadOrderAsync(nvme ? [.. Modules, "nvme"] : Modules, cancel);
         Busybox.AddModules(archive, files.KernelRelease, load);
         archive.AddCopy("/usr/sbin/ethtool", 0x1ED, files.EthtoolProgram);
         foreach (var (name, file) in await SharedLibraries.OfAsync(files.EthtoolProgram, SharedLibraries.PathIn(files.Ethtool), cancel))

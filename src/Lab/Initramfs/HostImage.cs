@@ -49,7 +49,7 @@ internal sealed class HostImage(LabFiles files, LabHostOptions options, string m
     private async Task WriteGuestAsync(string path, Busybox busybox, KernelModules modules, CancellationToken cancel)
     {
         await using var guest = File.Create(path);
-        await GuestImage.WriteAsync(guest, busybox, modules, files, options.GuestFiles, cancel);
+        await GuestImage.WriteAsync(guest, busybox, modules, files, options.Nvme, options.GuestFiles, cancel);
     }
 
     private async Task AddProgramsAsync(CpioArchive archive, CancellationToken cancel)
@@ -64,9 +64,7 @@ internal sealed class HostImage(LabFiles files, LabHostOptions options, string m
         {
             await CollectAsync(null, agent);
             archive.AddCopy("/usr/bin/exitless-agent", 0x1ED, agent);
-            // VMs run from it where it is: beside the agent, or in the folder that scripts/build gives it.
-            var folder = Path.GetDirectoryName(Path.GetFullPath(agent))!;
-            if (((string[])[Path.Combine(folder, "exitless-vmm"), Path.Combine(folder, "../vmm/exitless-vmm")]).FirstOrDefault(File.Exists) is { } vmm)
+            if (PublishedVmm.Of(agent) is { } vmm)
                 archive.AddCopy("/usr/bin/exitless-vmm", 0x1ED, vmm);
         }
         foreach (var (target, file) in libraries)

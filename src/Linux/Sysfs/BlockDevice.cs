@@ -17,6 +17,17 @@ public static class BlockDevice
     /// <summary>The kernel's name of a device node: /dev/mapper/x and /dev/disk/by-uuid/… are links to it.</summary>
     public static string NameOf(HostRoot root, string node) => Path.GetFileName(SysfsFile.RealPath(root.At(node)) ?? node);
 
+    /// <summary>
+    /// True if the kernel holds a disk or a partition of it for itself. It finds what no table tells, such as the members of a ZFS pool; but for a moment nobody else can claim the disk, so ask
+    /// only before it is taken away.
+    /// </summary>
+    /// <param name="name">The kernel's name.</param>
+    public static bool IsClaimed(HostRoot root, string name)
+    {
+        using var file = Files.TryOpen(root.Dev(name), OpenMode.Read | OpenMode.Exclusive | OpenMode.NonBlocking, out var error);
+        return error == Errno.Busy;
+    }
+
     private static void Collect(HostRoot root, string path, HashSet<string> functions, HashSet<string> seen)
     {
         if (!seen.Add(path))

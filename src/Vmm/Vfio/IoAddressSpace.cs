@@ -101,16 +101,7 @@ internal sealed class IoAddressSpace : IDisposable
     }
 
     /// <summary>Lets the devices reach guest RAM, and pins it.</summary>
-    public void Map(IReadOnlyList<RamRange> ram)
-    {
-        foreach (var range in ram)
-        {
-            if (TryMap(range.GuestAddress, range.Size, range.HostAddress))
-                continue;
-            var error = Ioctl.LastError;
-            throw LockedMemory.Explain(error, range.Size) ?? (Exception)new LinuxException($"IOMMU_IOAS_MAP 0x{range.GuestAddress:x} + {range.Size:#,0}", error);
-        }
-    }
+    public void Map(IReadOnlyList<RamRange> ram) => LockedMemory.Pin(ram, "IOMMU_IOAS_MAP", TryMap);
 
     /// <summary>Maps a stretch of this process's memory for the devices. Allocates nothing.</summary>
     /// <returns>False if the kernel refuses; it does so for every BAR, whose pages are not memory.</returns>

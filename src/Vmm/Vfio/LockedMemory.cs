@@ -1,5 +1,6 @@
 using Exitless.Linux;
 using Exitless.Vmm.Control;
+using Exitless.Vmm.Memory;
 
 namespace Exitless.Vmm.Vfio;
 
@@ -15,6 +16,23 @@ internal static class LockedMemory
         var wanted = Decide(limit, Status(), bytes);
         if (wanted != limit)
             ResourceLimit.Set(LimitedResource.LockedMemory, wanted);
+    }
+
+    /// <summary>Maps guest RAM for devices, which pins it.</summary>
+    /// <param name="ram">Guest memory.</param>
+    /// <param name="call">The system call, for the error's text.</param>
+    /// <param name="tryMap">Maps one range: guest address, bytes, address in this process. False with the error in <see cref="Ioctl.LastError"/>.</param>
+    /// <exception cref="VmmProblemException">memlock-too-low.</exception>
+    /// <exception cref="LinuxException">The kernel refused for another reason.</exception>
+    public static void Pin(IReadOnlyList<RamRange> ram, string call, Func<ulong, ulong, ulong, bool> tryMap)
+    {
+        foreach (var range in ram)
+        {
+            if (tryMap(range.GuestAddress, range.Size, range.HostAddress))
+                continue;
+            var error = Ioctl.LastError;
+            throw Explain(error, range.Size) ?? (Exception)new LinuxException($"{call} 0x{range.GuestAddress:x} + {range.Size:#,0}", error);
+        }
     }
 
     // In its sandbox the process cannot read its own status: then it has no privilege, and the kernel counts what it has locked.

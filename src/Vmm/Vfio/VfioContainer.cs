@@ -77,16 +77,7 @@ internal sealed class VfioContainer : IDisposable
     }
 
     /// <summary>Lets the devices reach guest RAM, and pins it.</summary>
-    public void Map(IReadOnlyList<RamRange> ram)
-    {
-        foreach (var range in ram)
-        {
-            if (TryMap(range.GuestAddress, range.Size, range.HostAddress))
-                continue;
-            var error = Ioctl.LastError;
-            throw LockedMemory.Explain(error, range.Size) ?? (Exception)new LinuxException($"VFIO_IOMMU_MAP_DMA 0x{range.GuestAddress:x} + {range.Size:#,0}", error);
-        }
-    }
+    public void Map(IReadOnlyList<RamRange> ram) => LockedMemory.Pin(ram, "VFIO_IOMMU_MAP_DMA", TryMap);
 
     /// <summary>Maps a stretch of this process's memory for the devices. Allocates nothing.</summary>
     public bool TryMap(ulong iova, ulong size, ulong hostAddress)

@@ -75,6 +75,45 @@ public sealed class InventoryTests : IDisposable
         Assert.Equal("carries the root disk (/dev/nvme0n1)", UseOf(RecordedHost.Gpu));
     }
 
+    [Theory]
+    [InlineData(null, "carries the volume md0 (which has /dev/nvme0n1p1)")]
+    [InlineData("vault-data", "carries the volume vault-data (which has /dev/nvme0n1p1)")]
+    public void A_disk_in_a_volume_is_in_use_though_nothing_of_it_is_mounted(string? volume, string use)
+    {
+        AddNvme();
+        Assert.Equal("", UseOf(RecordedHost.Gpu));
+        var holder = volume is null ? "md0" : "dm-0";
+        _host.AddDisk(holder, $"sys/devices/virtual/block/{holder}", "253:0");
+        if (volume is not null)
+            _host.Write($"sys/devices/virtual/block/{holder}/dm/name", volume);
+        _host.Link($"{Namespace}/nvme0n1p1/holders/{holder}", _host.At($"sys/devices/virtual/block/{holder}"));
+        Assert.Equal(use, UseOf(RecordedHost.Gpu));
+    }
+
+    [Fact]
+    public void Every_disk_of_a_btrfs_is_in_use_though_the_table_of_mounts_names_one()
+    {
+        AddNvme();
+        _host.Link("sys/fs/btrfs/6f1c/devices/nvme0n1p1", _host.At(Namespace + "/nvme0n1p1"));
+        Assert.Equal("carries a part of a mounted btrfs (/dev/nvme0n1p1, 6f1c)", UseOf(RecordedHost.Gpu));
+    }
+
+    [Fact]
+    public void A_disk_that_a_program_has_open_is_in_use()
+    {
+        AddNvme();
+        _host.AddProcess(4711, "exitless-vmm", "/dev/nvme0n1p1");
+        Assert.Equal("carries /dev/nvme0n1p1, which a program has open (process 4711, exitless-vmm)", UseOf(RecordedHost.Gpu));
+    }
+
+    [Fact]
+    public void A_program_that_asks_the_controller_itself_holds_no_disk()
+    {
+        AddNvme();
+        _host.AddProcess(4711, "smartd", "/dev/nvme0");
+        Assert.Equal("", UseOf(RecordedHost.Gpu));
+    }
+
     [Fact]
     public void The_route_is_followed_through_a_bond_to_a_VF_and_its_PF()
     {
@@ -125,6 +164,11 @@ public sealed class InventoryTests : IDisposable
         _host.SetDriver(RecordedHost.Vf0, "igb_uio");
         Assert.Equal("belongs to DPDK (driver igb_uio)", UseOf(RecordedHost.Vf0));
     }
+
+    private const string Namespace = "sys/devices/pci0000:00/" + RecordedHost.Gpu + "/nvme/nvme0/nvme0n1";
+
+    // The card that is free in the recorded host, as an NVMe controller with a partitioned disk.
+    private void AddNvme() => _host.AddDisk("nvme0n1", Namespace, "259:0", ("nvme0n1p1", "259:1"));
 
     private string UseOf(string address) => _host.ReadInventory().Devices.Single(d => d.Address == address).InUse;
 }

@@ -126,6 +126,15 @@ public sealed class PreflightTests : IDisposable
     }
 
     [Fact]
+    public void Device_with_a_disk_that_the_kernel_holds()
+    {
+        _host.AddDisk("nvme0n1", $"sys/devices/pci0000:00/{RecordedHost.Gpu}/nvme/nvme0/nvme0n1", "259:0", ("nvme0n1p1", "259:1"));
+        _host.ClaimedDisks.Add("nvme0n1p1");
+        _vm.Devices[0] = new WantedDevice { Address = RecordedHost.Gpu };
+        Refused("device-in-use", "/dev/nvme0n1p1, which the host's kernel holds", "free this one", "devices[0].address");
+    }
+
+    [Fact]
     public void Device_of_another_manager()
     {
         _host.SetDriver(RecordedHost.Vf0, "vfio-pci");

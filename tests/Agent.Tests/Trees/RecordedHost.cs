@@ -69,7 +69,7 @@ internal sealed class RecordedHost : IDisposable
         Directory.CreateDirectory(Images.Path);
         File.WriteAllBytes(Path.Combine(Images.Path, "good.vmlinuz"), kernel);
         File.WriteAllText(Path.Combine(Images.Path, "good.initrd"), "070701");
-        Uses = new DeviceUseReader(Root, Netlink, () => ControlPlane, () => Claims.Addresses);
+        Uses = new DeviceUseReader(Root, Netlink, () => ControlPlane, () => Claims.Addresses, ClaimedDisks.Contains);
         Macs = new VfMacReader(Root, Netlink);
         Preflight = new Preflight(Root, Images, Claims, Uses, Macs);
     }
@@ -83,6 +83,9 @@ internal sealed class RecordedHost : IDisposable
     public RecordedRtnetlink Netlink { get; } = new();
 
     public IReadOnlyList<IPAddress> ControlPlane { get; set; } = [IPAddress.Parse("10.0.2.2")];
+
+    /// <summary>Disks that the kernel would refuse to others.</summary>
+    public HashSet<string> ClaimedDisks { get; } = new(StringComparer.Ordinal);
 
     public DeviceUseReader Uses { get; }
 
