@@ -1,5 +1,6 @@
 using Exitless.Agent.Events;
 using Exitless.Agent.ExitReasons;
+using Exitless.Agent.GuestCounts;
 using Exitless.Agent.Machines;
 using Exitless.Contracts;
 using Exitless.Linux;
@@ -26,7 +27,7 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, EventLog e
         {
             var statistics = await running.Client.TakeStatisticsAsync(CancellationToken.None);
             var devices = await running.Client.TakeVectorsAsync(CancellationToken.None);
-            Add(vm.VmId, running.ProcessId, statistics, [.. devices.Select(d => d.Address)]);
+            Add(vm.VmId, running.ProcessId, statistics, [.. devices.Select(d => d.Address)], Hear(vm, running, devices));
         }
         catch (Exception e) when (e is IOException or InvalidDataException or VmmProblemException)
         {
@@ -36,15 +37,16 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, EventLog e
 
     /// <summary>Reads a VM from the next second on.</summary>
     /// <param name="addresses">Its functions, dddd:bb:dd.f.</param>
+    /// <param name="guest">What its reporter says, and who hears it; null: it is not asked for.</param>
     /// <exception cref="IOException">The VM's process is gone.</exception>
-    public void Add(string vmId, int processId, VmmStatistics statistics, IReadOnlyList<string> addresses)
+    public void Add(string vmId, int processId, VmmStatistics statistics, IReadOnlyList<string> addresses, (GuestColumns Columns, GuestListener Listener)? guest = null)
     {
-        var sampler = new VmSampler(vmId, root, processId, statistics, _interrupts, addresses, _trace, () => Interlocked.Increment(ref _lastSchemaId));
+        var sampler = new VmSampler(vmId, root, processId, statistics, _interrupts, addresses, _trace, () => Interlocked.Increment(ref _lastSchemaId), guest?.Columns);
         lock (_gate)
         {
             if (_running.Remove(vmId, out var before))
-                before.Sampler.Dispose();
-            _running[vmId] = new Entry(sampler, feed.RingOf(vmId));
+                before.Dispose();
+            _running[vmId] = new Entry(sampler, guest?.Listener, feed.RingOf(vmId));
         }
     }
 
@@ -53,7 +55,7 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, EventLog e
         lock (_gate)
         {
             if (_running.Remove(vmId, out var entry))
-                entry.Sampler.Dispose();
+                entry.Dispose();
         }
     }
 
@@ -111,20 +113,38 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, EventLog e
         lock (_gate)
         {
             foreach (var entry in _running.Values)
-                entry.Sampler.Dispose();
+                entry.Dispose();
             _running.Clear();
         }
         _trace.Dispose();
         _interrupts.Dispose();
     }
 
-    private sealed class Entry(VmSampler sampler, SampleRing ring)
+    // A VM has a vsock if its reporter is asked for; that this agent did not start it does not matter.
+    private (GuestColumns, GuestListener)? Hear(WantedVm vm, RunningVm running, IReadOnlyList<DeviceVectors> devices)
+    {
+        if (!File.Exists(running.VsockPath))
+            return null;
+        var word = new GuestWord(time);
+        var listener = new GuestListener(
+            running.VsockPath, word, () => events.Warning("guest-report-invalid", "The guest's reporter sent what is no report. It was cut off, and may connect again; this is said once in a run.", vm.VmId), time);
+        _ = listener.RunAsync();
+        return (new GuestColumns(word, devices.Where(d => d.GuestAddress is not null).ToDictionary(d => d.Address, d => d.GuestAddress!, StringComparer.Ordinal)), listener);
+    }
+
+    private sealed class Entry(VmSampler sampler, GuestListener? listener, SampleRing ring) : IDisposable
     {
         public VmSampler Sampler { get; } = sampler;
 
         public SampleRing Ring { get; } = ring;
 
         public long LastTime { get; set; } = ring.NewestTime;
+
+        public void Dispose()
+        {
+            Sampler.Dispose();
+            listener?.Dispose();
+        }
     }
 
     [LoggerMessage(50, LogLevel.Warning, "{Name}: no samples can be taken")]
