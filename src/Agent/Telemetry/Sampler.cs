@@ -10,8 +10,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Exitless.Agent.Telemetry;
 
-/// <summary>Once a second reads every running VM into its ring; the exits by reason of those alone at which somebody looks.</summary>
-internal sealed partial class Sampler(SampleFeed feed, HostRoot root, EventLog events, TimeProvider time, ILogger log) : IVmWatcher, IDisposable
+/// <summary>Once a second reads every running VM into its ring; the exits by reason of those alone at which somebody looks, or for which a rule asks.</summary>
+/// <param name="rule">Makes the rule of one VM; null: none asks.</param>
+internal sealed partial class Sampler(SampleFeed feed, HostRoot root, EventLog events, TimeProvider time, ILogger log, Func<ReasonRule>? rule = null) : IVmWatcher, IDisposable
 {
     private const long StoredPeriod = 10_000;   // ms
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(1);
@@ -46,7 +47,7 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, EventLog e
         {
             if (_running.Remove(vmId, out var before))
                 before.Dispose();
-            _running[vmId] = new Entry(sampler, guest?.Listener, feed.RingOf(vmId));
+            _running[vmId] = new Entry(sampler, rule?.Invoke(), guest?.Listener, feed.RingOf(vmId));
         }
     }
 
@@ -83,11 +84,11 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, EventLog e
             _interrupts.Next();
             foreach (var (vmId, entry) in _running)
             {
-                if (entry.Sampler.Look(feed.IsLookedAt(vmId)) is { } refusal)
+                if (entry.Sampler.Look(feed.IsLookedAt(vmId) || entry.Rule?.Asks == true) is { } refusal)
                     events.Warning("exit-reasons-unavailable", refusal, vmId);
             }
             _trace.Read();
-            foreach (var entry in _running.Values)
+            foreach (var (vmId, entry) in _running)
             {
                 try
                 {
@@ -96,6 +97,8 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, EventLog e
                     var now = Math.Max(time.GetUtcNow().ToUnixTimeMilliseconds(), entry.LastTime + 1);
                     entry.Ring.Add(entry.Sampler.Schema, now, now / StoredPeriod != entry.LastTime / StoredPeriod, values);
                     entry.LastTime = now;
+                    if (entry.Rule?.Take(entry.Sampler.Exits) == true)
+                        events.Info("exit-reasons-asked", $"It exits {entry.Sampler.Exits} times a second. Exits are counted by reason for a while, as --reasons-above of the agent asks.", vmId);
                     any = true;
                 }
                 catch (LinuxException)
@@ -132,9 +135,11 @@ internal sealed partial class Sampler(SampleFeed feed, HostRoot root, EventLog e
         return (new GuestColumns(word, devices.Where(d => d.GuestAddress is not null).ToDictionary(d => d.Address, d => d.GuestAddress!, StringComparer.Ordinal)), listener);
     }
 
-    private sealed class Entry(VmSampler sampler, GuestListener? listener, SampleRing ring) : IDisposable
+    private sealed class Entry(VmSampler sampler, ReasonRule? rule, GuestListener? listener, SampleRing ring) : IDisposable
     {
         public VmSampler Sampler { get; } = sampler;
+
+        public ReasonRule? Rule { get; } = rule;
 
         public SampleRing Ring { get; } = ring;
 

@@ -44,6 +44,9 @@ internal sealed class VmSampler : IDisposable
     /// <summary>For how many readings the guest has not moved (<see cref="VcpuActivity.HasMoved"/>).</summary>
     public int StillSeconds { get; private set; }
 
+    /// <summary>Exits in the last second.</summary>
+    public long Exits => _grader.Activity.Exits;
+
     /// <summary>Counts exits by their true reason while somebody looks.</summary>
     /// <returns>Why they cannot be counted, once; else null.</returns>
     public string? Look(bool look) => _reasons.Look(look);
