@@ -620,6 +620,10 @@ namespace Exitless.Migrations
                         .HasColumnType("bigint")
                         .HasColumnName("generation");
 
+                    b.Property<bool>("GuestCounts")
+                        .HasColumnType("boolean")
+                        .HasColumnName("guest_counts");
+
                     b.Property<Guid>("HostId")
                         .HasColumnType("uuid")
                         .HasColumnName("host_id");

@@ -76,7 +76,7 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         _board = new ObservedBoard(_observedSource);
         _pfs = new PfConverger(new VfProvisioner(_root, netlink, claims, uses, _events, time), _board, _inventory.Poke, _log);
         _samples = new SampleFeed(_signal, time);
-        _sampler = new Sampler(_samples, _root, _events, time, _log);
+        _sampler = new Sampler(_samples, _root, _events, time, _log, () => new ReasonRule(options.ReasonsAbove, options.ReasonsSeconds));
         _consoles = new ConsoleRelay(id => _vms!.Running(id), _signal);
         var launcher = new VmmLauncher(VmmLauncher.ProgramBeside(Environment.ProcessPath!), options.RunFolder, _root, time);
         var devices = new DevicePreparer(new VfMac(_root, netlink), new VfioBinding(_root), _events, _inventory.Poke);

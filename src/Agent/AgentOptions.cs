@@ -13,6 +13,12 @@ internal sealed record AgentOptions(string StateFolder, string RunFolder, Uri? S
     /// <summary>After how many seconds without any progress a guest that takes no interrupts is told to hang; 0: never.</summary>
     public int HangSeconds { get; init; } = 30;
 
+    /// <summary>Exits a second of a VM above which they are counted by reason though nobody looks; 0: never.</summary>
+    public long ReasonsAbove { get; init; }
+
+    /// <summary>For how many seconds that is done at most.</summary>
+    public int ReasonsSeconds { get; init; } = 60;
+
     /// <summary>How VMs get their devices.</summary>
     public VfioInterface Vfio { get; init; }
 }

@@ -10,6 +10,7 @@ public sealed class ArrowTests
         ["src/Linux"] = [],
         ["src/Vmm"] = ["src/Linux"],
         ["src/VmmHost"] = ["src/Vmm"],
+        ["src/GuestReporter"] = ["src/Linux"],
         ["src/Contracts"] = [],
         ["src/Agent"] = ["src/Vmm", "src/Linux", "src/Contracts"],
         ["src/ControlPlane"] = ["src/Contracts"],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { gradeOf, isGradeSeries, newestGrades, verdict } from "../wwwroot/js/grades.js";
+import { gradeOf, guestWord, isGradeSeries, newestGrades, verdict } from "../wwwroot/js/grades.js";
 import { SampleRing } from "../wwwroot/js/ring.js";
 
 function ringOf(values) {
@@ -16,6 +16,21 @@ test("the newest grade of each vector, in the order of numbers", () => {
   assert.deepEqual(found.map(line => [line.vector, line.code, line.vfio]), [[2, 1, "vfio.0000:01:10.0.msix.2"], [10, 4, "vfio.0000:01:10.0.msix.10"]]);
   assert.equal(isGradeSeries("grade.marginal_exits_per_1000_interrupts"), true);
   assert.equal(isGradeSeries("vfio.0000:01:10.0.msix.2"), false);
+});
+
+test("what the guest says is told as its word, and not at all once it is old", () => {
+  const ring = new SampleRing(10);
+  ring.setSchema(["grade.0000:01:10.0.msix.1", "guest.0000:01:10.0.msix.1", "guest.age_ms", "grade.from_guest"]);
+  ring.add(Float64Array.of(1000, 2000), Float64Array.from([4, 100, 300, 0, 4, 350, 400, 1]));
+  const word = guestWord(ring, newestGrades(ring));
+  assert.equal(word.rates.get("guest.0000:01:10.0.msix.1"), 250);
+  assert.match(word.words, /its word, which nobody checks/);
+  assert.equal(isGradeSeries("guest.0000:01:10.0.msix.1"), true);
+  ring.add(Float64Array.of(3000), Float64Array.from([16, 350, 3000, 0]));
+  const old = guestWord(ring, newestGrades(ring));
+  assert.match(old.words, /fallen silent/);
+  assert.equal(old.rates.get("guest.0000:01:10.0.msix.1"), NaN);
+  assert.equal(guestWord(ringOf({ "grade.0000:01:10.0.msix.1": 1 }), []), null);
 });
 
 test("a grade that the page does not know is no guess", () => {

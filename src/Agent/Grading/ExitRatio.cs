@@ -18,6 +18,7 @@ internal sealed class ExitRatio(int samples = ExitRatio.Seconds)
     private const double Newest = 0.1;
     private readonly long[] _exits = new long[samples];
     private readonly long?[] _interrupts = new long?[samples];
+    private readonly long[] _seen = new long[samples];
     private int _next;
     private int _known;
     private int _atRest;
@@ -34,7 +35,7 @@ internal sealed class ExitRatio(int samples = ExitRatio.Seconds)
 
     private long Exits => Sum(_exits);
 
-    // 0 while some are not counted.
+    // 0 while some are not counted. What the host has seen has come, whatever a guest says.
     private long Interrupts
     {
         get
@@ -46,7 +47,7 @@ internal sealed class ExitRatio(int samples = ExitRatio.Seconds)
                     return 0;
                 sum += counted;
             }
-            return sum;
+            return Math.Max(sum, Sum(_seen));
         }
     }
 
@@ -54,12 +55,13 @@ internal sealed class ExitRatio(int samples = ExitRatio.Seconds)
     /// <param name="exits">All exits.</param>
     /// <param name="interrupts">Device interrupts; null: some may have come that nobody counted.</param>
     /// <param name="halted">The vCPUs were halted most of the time.</param>
-    public void Add(long exits, long? interrupts, bool halted)
+    /// <param name="seen">Those that the host saw, where it is not the host that <paramref name="interrupts"/> is from.</param>
+    public void Add(long exits, long? interrupts, bool halted, long seen = 0)
     {
-        (_exits[_next], _interrupts[_next]) = (exits, interrupts);
+        (_exits[_next], _interrupts[_next], _seen[_next]) = (exits, interrupts, seen);
         _next = (_next + 1) % samples;
         _known = Math.Min(_known + 1, samples);
-        if (interrupts is not 0 || !halted)
+        if (interrupts is not 0 || seen != 0 || !halted)
             return;
         _rest = _atRest == 0 ? exits : _atRest < RestSeconds ? (_rest * _atRest + exits) / (_atRest + 1) : _rest + (exits - _rest) * Newest;
         _atRest = Math.Min(_atRest + 1, RestSeconds);

@@ -10,7 +10,7 @@ internal static class VectorGrader
     private const int SeenOfPosted = 50;
 
     /// <param name="host">Interrupts on the host's <c>vfio-msix</c> line in this second.</param>
-    /// <param name="guest">What the guest itself counted; null: nobody asked it.</param>
+    /// <param name="guest">What the guest itself says that it counted; null: nobody asked it. A guest that says less than the host saw is not believed.</param>
     /// <param name="allHost">Interrupts of all of the VM's vectors that the host saw.</param>
     /// <param name="vcpus">What KVM counted; null: this KVM lacks one of these statistics.</param>
     /// <param name="bypass">By what an interrupt can pass this host by: <see cref="VectorGrade.Posted"/>, or null where nothing can.</param>
@@ -49,15 +49,11 @@ internal static class VectorGrader
                 return VectorGrade.Direct;
         }
         // With a gate for every vector, and in direct mode, there is no other way in.
-        else if (host <= 0)
-        {
+        if (host <= 0)
             return direct.IsWhole && direct.Vectors >= vectors ? VectorGrade.Direct : VectorGrade.UnknownSilent;
-        }
         // One that has a gate and was seen by the host was raised again. One that has none was injected.
-        else if (direct.IsWhole && direct.Resent * 2 >= allHost)
-        {
+        if (direct.IsWhole && direct.Resent * 2 >= allHost)
             return VectorGrade.Direct;
-        }
         if (vcpus is not { } activity)
             return VectorGrade.UnknownStatistics;
         return (activity.Injections + direct.Resent) * 2 >= allHost ? VectorGrade.Injected : VectorGrade.UnknownCause;

@@ -1,3 +1,4 @@
+using Exitless.Agent.GuestCounts;
 using Exitless.Contracts;
 
 namespace Exitless.Agent.Grading;
@@ -10,6 +11,7 @@ internal sealed class VmGrader
     private const string Prefix = "grade.";
     private readonly VectorGrade? _bypass;
     private readonly ExitRatio _ratio;
+    private readonly GuestEvidence? _guest;   // null: the guest is not asked
     private readonly int[] _vectors;
     private readonly int _columns;
     private readonly int[] _exits, _interruptExits, _injections, _wakeups, _halted, _running;
@@ -39,9 +41,13 @@ internal sealed class VmGrader
         _complete = _exits.Length > 0 && _interruptExits.Length == _exits.Length && _injections.Length == _exits.Length && _wakeups.Length == 2 * _exits.Length
             && _halted.Length == 2 * _exits.Length && _running.Length == 2;
         _vectors = [.. Enumerable.Range(0, keys.Count).Where(i => keys[i].StartsWith("vfio.", StringComparison.Ordinal))];
+        if (keys.IndexOf("guest.reports") is var reports and >= 0)
+            _guest = new GuestEvidence([.. _vectors.Select(v => keys.IndexOf("guest." + keys[v]["vfio.".Length..]))], reports, keys.IndexOf("guest.age_ms"), GuestWord.FreshMilliseconds);
         _before = new long[_columns];
         foreach (var vector in _vectors)
             schema.Series.Add(new Series { Key = Prefix + keys[vector]["vfio.".Length..], Kind = SeriesKind.Gauge, Unit = "grade" });
+        if (_guest is not null)
+            schema.Series.Add(new Series { Key = Prefix + "from_guest", Kind = SeriesKind.Gauge, Unit = "bool" });
         schema.Series.Add(new Series { Key = Prefix + "exits_per_1000_interrupts", Kind = SeriesKind.Gauge, Unit = "exits" });
         schema.Series.Add(new Series { Key = Prefix + "marginal_exits_per_1000_interrupts", Kind = SeriesKind.Gauge, Unit = "exits" });
     }
@@ -58,16 +64,38 @@ internal sealed class VmGrader
             interrupts += Risen(row, vector);
         Activity = new VcpuActivity(Risen(row, _exits), Risen(row, _interruptExits), Risen(row, _injections), Risen(row, _wakeups), Risen(row, _halted), Risen(row, _running));
         var direct = Direct(row);
-        // What arrives directly nobody on the host counts: then there is nothing to divide by.
-        if (!_first)
-            _ratio.Add(Activity.Exits, direct.IsOn ? null : interrupts, Activity.HaltedMost);
+        _guest?.Look(row);
+        var silent = direct.IsOn;
         var at = _columns;
-        foreach (var vector in _vectors)
-            row[at++] = _first ? (long)VectorGrade.Idle : (long)VectorGrader.Grade(Risen(row, vector), null, interrupts, _complete ? Activity : null, _bypass, direct, _vectors.Length);
+        for (var i = 0; i < _vectors.Length; i++)
+        {
+            var grade = _first ? VectorGrade.Idle : VectorGrader.Grade(Risen(row, _vectors[i]), _guest?.RateOf(i), interrupts, _complete ? Activity : null, _bypass, direct, _vectors.Length);
+            silent |= grade is VectorGrade.UnknownSilent;
+            row[at++] = (long)grade;
+        }
+        var fromGuest = _guest is { IsKnown: true } && (direct.IsOn || _bypass is not null);
+        if (!_first)
+            Divide(row, interrupts, silent, fromGuest ? _guest : null);
+        if (_guest is not null)
+            row[at++] = fromGuest ? 1 : 0;
         row[at++] = _exits.Length > 0 ? _ratio.Total : ExitRatio.Unknown;
         row[at] = _exits.Length > 0 ? _ratio.Marginal : ExitRatio.Unknown;
         row[.._columns].CopyTo(_before);
         _first = false;
+    }
+
+    // Where interrupts pass the host by, the guest's count is divided by; where it is not known either, there is nothing to divide by.
+    private void Divide(Span<long> row, long interrupts, bool silent, GuestEvidence? guest)
+    {
+        if (guest is null)
+        {
+            _ratio.Add(Activity.Exits, silent ? null : interrupts, Activity.HaltedMost);
+            return;
+        }
+        var counted = 0L;
+        for (var i = 0; i < _vectors.Length; i++)
+            counted += guest.RisenOf(i) ?? Risen(row, _vectors[i]);
+        _ratio.Add(Activity.Exits, counted, Activity.HaltedMost && guest.Came, interrupts);
     }
 
     private DirectActivity Direct(Span<long> row)

@@ -24,6 +24,9 @@ internal sealed class RunningVm : IAsyncDisposable
 
     public string SocketPath { get; }
 
+    /// <summary>The Unix socket of its vsock; there is one if the VM's reports are asked for.</summary>
+    public string VsockPath => VmmLauncher.VsockBeside(SocketPath);
+
     /// <summary>Unix milliseconds.</summary>
     public long StartedAt { get; }
 

@@ -13,7 +13,7 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, CpuCla
     /// <exception cref="ProblemException">It could not be started; nothing is left of the attempt.</exception>
     public Task<RunningVm> StartAsync(
         Contracts.WantedVm vm, StepList steps, Action<IReadOnlyList<BoundDevice>, IReadOnlyList<int>> onPlanned, Action<int> onProcess, CancellationToken stop) =>
-        StartAsync(vm, () => preflight.Check(vm), ConfigOf, steps, onPlanned, onProcess, stop);
+        StartAsync(vm, () => Plan(vm), ConfigOf, steps, onPlanned, onProcess, stop);
 
     /// <summary>As <see cref="StartAsync(Contracts.WantedVm, StepList, Action{IReadOnlyList{BoundDevice}, IReadOnlyList{int}}, Action{int}, CancellationToken)"/>, with a plan and a launch of the caller's making.</summary>
     /// <param name="check">Checks everything and touches nothing.</param>
@@ -94,6 +94,9 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, CpuCla
                 plan.Devices.First(d => string.Equals(d.Function.Address, taken.Address, StringComparison.Ordinal)).Field + ".address");
     }
 
+    // A vsock is another device that a guest can reach: it is there for the guest's reporter alone.
+    private LaunchPlan Plan(Contracts.WantedVm vm) => preflight.Check(vm) with { Vsock = vm.GuestCounts ? new PlannedVsock(launcher.VsockOf(vm.VmId)) : null };
+
     private VmConfig ConfigOf(LaunchPlan plan) => new()
     {
         VmId = Guid.Parse(plan.Vm.VmId),
@@ -107,6 +110,7 @@ internal sealed class VmStarter(Preflight preflight, DeviceClaims claims, CpuCla
         Memory = plan.Interrupts?.Memory,
         VcpuCpus = plan.Cpus,
         Interrupts = plan.Interrupts?.Settings ?? new VmInterrupts(),
+        Vsock = plan.Vsock is null ? null : new VsockConfig { Cid = VsockConfig.FirstCid },
     };
 
     // In the words of the operation's step.

@@ -22,6 +22,10 @@ internal sealed class VmmLauncher(string program, string runFolder, HostRoot roo
 
     public string SocketOf(string vmId) => socket ?? Path.Combine(FolderOf(vmId), "vmm.sock");
 
+    public string VsockOf(string vmId) => VsockBeside(SocketOf(vmId));
+
+    public static string VsockBeside(string socket) => Path.Combine(Path.GetDirectoryName(socket)!, "vsock.sock");
+
     public string ConsoleLogOf(string vmId) => Path.Combine(FolderOf(vmId), "console.log");
 
     /// <summary>Starts a process and connects to it. Throws with nothing left behind.</summary>
@@ -106,7 +110,10 @@ internal sealed class VmmLauncher(string program, string runFolder, HostRoot roo
     public void Forget(string vmId)
     {
         if (Directory.Exists(FolderOf(vmId)))
+        {
             File.Delete(SocketOf(vmId));
+            File.Delete(VsockOf(vmId));
+        }
         VmCgroup.Remove(root, vmId);
     }
 

@@ -17,14 +17,18 @@ internal sealed class VmSampler : IDisposable
     private readonly ProcessUsage _process;
     private readonly Func<ulong> _nextSchemaId;
     private readonly VectorColumns _vectors;
+    private readonly GuestColumns? _guest;
     private readonly ReasonColumns _reasons;
     private readonly VectorGrade? _bypass;
     private readonly ExitRatio _ratio = new();
     private VmGrader _grader = null!;
     private long[] _row = [];
 
-    public VmSampler(string vmId, HostRoot root, int processId, VmmStatistics statistics, VfioInterrupts interrupts, IReadOnlyList<string> addresses, ExitTrace trace, Func<ulong> nextSchemaId)
+    /// <param name="guest">What the guest's reporter says; null: it is not asked for.</param>
+    public VmSampler(
+        string vmId, HostRoot root, int processId, VmmStatistics statistics, VfioInterrupts interrupts, IReadOnlyList<string> addresses, ExitTrace trace, Func<ulong> nextSchemaId, GuestColumns? guest = null)
     {
+        _guest = guest;
         (_vmId, _descriptors, _nextSchemaId) = (vmId, statistics, nextSchemaId);
         _statistics = [KvmStatistics.Open(statistics.Vm), .. statistics.Vcpus.Select(KvmStatistics.Open)];
         _process = new ProcessUsage(root, processId);
@@ -40,6 +44,9 @@ internal sealed class VmSampler : IDisposable
     /// <summary>For how many readings the guest has not moved (<see cref="VcpuActivity.HasMoved"/>).</summary>
     public int StillSeconds { get; private set; }
 
+    /// <summary>Exits in the last second.</summary>
+    public long Exits => _grader.Activity.Exits;
+
     /// <summary>Counts exits by their true reason while somebody looks.</summary>
     /// <returns>Why they cannot be counted, once; else null.</returns>
     public string? Look(bool look) => _reasons.Look(look);
@@ -47,8 +54,10 @@ internal sealed class VmSampler : IDisposable
     /// <exception cref="LinuxException">The process is gone.</exception>
     public ReadOnlySpan<long> Read()
     {
-        // Both are read, whichever has changed.
-        if (_vectors.Read() | _reasons.Read())
+        // All are read, whichever has changed.
+        var vectors = _vectors.Read();
+        var guest = _guest?.Read(_vectors, vectors) == true;
+        if (_reasons.Read() || vectors || guest)
             Schema = MakeSchema();
         var at = 0;
         foreach (var statistics in _statistics)
@@ -58,6 +67,11 @@ internal sealed class VmSampler : IDisposable
         }
         _vectors.Write(_row.AsSpan(at));
         at += _vectors.Count;
+        if (_guest is not null)
+        {
+            _guest.Write(_row.AsSpan(at));
+            at += _guest.Count;
+        }
         _reasons.Write(_row.AsSpan(at));
         at += _reasons.Count;
         _process.Read();
@@ -87,6 +101,7 @@ internal sealed class VmSampler : IDisposable
                 Add(schema, prefix, item);
         }
         _vectors.AddTo(schema);
+        _guest?.AddTo(schema);
         _reasons.AddTo(schema);
         Add(schema, "process.cpu_guest_ns", SeriesKind.Counter, "ns");
         Add(schema, "process.cpu_host_ns", SeriesKind.Counter, "ns");

@@ -34,6 +34,7 @@ internal sealed class WantedStateReader(ChangeRunner runner)
                     Api.InterruptPolicy.Eli => Contracts.InterruptPolicy.Eli,
                     Api.InterruptPolicy.Injected => Contracts.InterruptPolicy.Injected,
                 },
+                GuestCounts = vm.GuestCounts,
                 Run = vm.Desired switch { DesiredRun.Running => WantedRun.Running, DesiredRun.Stopped => WantedRun.Stopped, DesiredRun.Off => WantedRun.Off },
             };
             wanted.Devices.AddRange(vm.Devices.Select(d => new WantedDevice { Address = d.Address, Mac = d.Mac ?? "" }));

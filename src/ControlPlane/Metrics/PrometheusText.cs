@@ -15,6 +15,9 @@ internal static partial class PrometheusText
 
     private const double NanosecondsASecond = 1e9;
 
+    // src/Agent/GuestCounts/GuestWord.cs
+    private const long FreshMilliseconds = 3000;
+
     // src/Agent/Grading/VectorGrade.cs
     private static readonly Dictionary<long, string> Grades = new() { [0] = "idle", [1] = "injected", [2] = "woken", [3] = "assisted", [4] = "posted", [5] = "direct" };
 
@@ -23,6 +26,9 @@ internal static partial class PrometheusText
         new("exitless_vm_exits_total", "counter", "VM exits, summed over the VM's vCPUs.", vm => [new("", vm.Sum(key => VcpuExits().IsMatch(key)))]),
         new("exitless_vm_device_interrupts_total", "counter", "Interrupts of the VM's assigned devices as the host counts them, by MSI-X vector.",
             vm => vm.Values.Select(pair => (Match: Vector().Match(pair.Key), pair.Value)).Where(one => one.Match.Success).Select(one => new Sample(VectorLabels(one.Match), one.Value))),
+        new("exitless_vm_guest_device_interrupts_total", "counter", "Interrupts of the VM's assigned devices as the guest says that it counts them, by MSI-X vector; while its reports are fresh.",
+            vm => vm.Values.GetValueOrDefault("guest.age_ms", -1) is < 0 or >= FreshMilliseconds ? []
+                : vm.Values.Select(pair => (Match: GuestVector().Match(pair.Key), pair.Value)).Where(one => one.Match.Success).Select(one => new Sample(VectorLabels(one.Match), one.Value))),
         new("exitless_vm_interrupt_grade", "gauge", "1 for the way in which a vector's interrupts reached the guest in the last second: idle, injected, woken, assisted, posted, direct, unknown.",
             vm => vm.Values.Select(pair => (Match: Grade().Match(pair.Key), pair.Value)).Where(one => one.Match.Success)
                 .Select(one => new Sample($"{VectorLabels(one.Match)},grade=\"{Grades.GetValueOrDefault((long)one.Value, "unknown")}\"", 1))),
@@ -68,6 +74,9 @@ internal static partial class PrometheusText
 
     [GeneratedRegex(@"^vfio\.(?<address>[0-9a-f:.]+)\.msix\.(?<vector>[0-9]+)$", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Vector();
+
+    [GeneratedRegex(@"^guest\.(?<address>[0-9a-f:.]+)\.msix\.(?<vector>[0-9]+)$", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, 1000)]
+    private static partial Regex GuestVector();
 
     [GeneratedRegex(@"^grade\.(?<address>[0-9a-f:.]+)\.msix\.(?<vector>[0-9]+)$", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Grade();

@@ -25,6 +25,8 @@ internal sealed class VmRow
 
     public required InterruptPolicy Interrupts { get; init; }
 
+    public required bool GuestCounts { get; init; }
+
     public IReadOnlyList<InterruptSwitch> Switches { get; set; } = [];
 
     public required DateTimeOffset CreatedAt { get; init; }

@@ -77,6 +77,7 @@ internal sealed class VmService(
                 CommandLine = request.CommandLine ?? "",
                 StopSeconds = request.StopSeconds,
                 Interrupts = request.Interrupts,
+                GuestCounts = request.GuestCounts,
                 CreatedAt = changes.Now,
                 Desired = request.Start ? DesiredRun.Running : DesiredRun.Stopped,
                 Generation = generation,
@@ -216,7 +217,7 @@ internal sealed class VmService(
         return [.. rows.Select(v => new VmDto(
             v.Id, v.Name, v.HostId, hosts.GetValueOrDefault(v.HostId, ""), links.IsConnected(v.HostId), v.Vcpus, v.MemoryMib, v.Kernel, v.Initrd, v.CommandLine,
             [.. v.Devices.Select(d => new VmDeviceDto(d.Address, d.Mac))], v.StopSeconds, v.Desired, v.Deleting, v.Generation, v.State, v.ObservedGeneration, v.ObservedAt, v.Problem, v.Steps,
-            v.ProcessId, v.StartedAt, v.EndReason, v.CreatedAt, active[v.Id].Select(o => (Guid?)o).LastOrDefault(), v.Interrupts, v.Switches))];
+            v.ProcessId, v.StartedAt, v.EndReason, v.CreatedAt, active[v.Id].Select(o => (Guid?)o).LastOrDefault(), v.Interrupts, v.Switches, v.GuestCounts))];
     }
 
     private static void MustRun(VmRow vm)

@@ -8,15 +8,29 @@ internal static class GuestImage
     // button and evdev carry the ACPI power button to acpid; pvpanic tells the VMM of a panic.
     private static readonly string[] Modules = ["igbvf", "button", "evdev", "pvpanic", "pvpanic-mmio"];
 
-    public static async Task WriteAsync(Stream output, Busybox busybox, KernelModules modules, LabFiles files, bool nvme, IReadOnlyList<LabFile> extra, CancellationToken cancel)
+    // For the reporter, and loaded only where there is a vsock: a driver more is a few milliseconds more of an emulated guest's start.
+    private static readonly string[] VsockModules = ["virtio_pci", "vmw_vsock_virtio_transport"];
+
+    /// <param name="reporter">exitless-guest-reporter; null: the guest has none.</param>
+    public static async Task WriteAsync(
+        Stream output, Busybox busybox, KernelModules modules, LabFiles files, bool nvme, string? reporter, IReadOnlyList<LabFile> extra, CancellationToken cancel)
     {
         using var archive = new CpioArchive(output);
         await busybox.AddToAsync(archive, cancel);
         var load = await modules.InLoadOrderAsync(nvme ? [.. Modules, "nvme"] : Modules, cancel);
-        Busybox.AddModules(archive, files.KernelRelease, load);
+        IReadOnlyList<KernelModule> vsock = reporter is null ? [] : [.. (await modules.InLoadOrderAsync(VsockModules, cancel)).Where(m => load.All(l => l.Name != m.Name))];
+        Busybox.AddModules(archive, files.KernelRelease, [.. load, .. vsock]);
+        archive.AddText("/etc/load-vsock", 0x1A4, string.Concat(vsock.Select(m => m.Name + "\n")));
         archive.AddCopy("/usr/sbin/ethtool", 0x1ED, files.EthtoolProgram);
-        foreach (var (name, file) in await SharedLibraries.OfAsync(files.EthtoolProgram, SharedLibraries.PathIn(files.Ethtool), cancel))
-            archive.AddCopy(name.StartsWith('/') ? name : "/usr/lib/x86_64-linux-gnu/" + name, 0x1ED, file);
+        var libraries = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        await CollectAsync(files.EthtoolProgram, SharedLibraries.PathIn(files.Ethtool));
+        if (reporter is not null)
+        {
+            archive.AddCopy("/bin/exitless-guest-reporter", 0x1ED, reporter);
+            await CollectAsync(reporter, null);
+        }
+        foreach (var (target, file) in libraries)
+            archive.AddCopy(target, 0x1ED, file);
         archive.AddText("/etc/load", 0x1A4, string.Concat(load.Select(m => m.Name + "\n")));
         archive.AddText("/etc/orders", 0x1A4, Script.Read("guest-orders"));
         archive.AddText("/etc/rcS", 0x1ED, Script.Read("guest-init"));
@@ -35,5 +49,11 @@ internal static class GuestImage
             archive.AddText("/bin/" + command, 0x1ED, Script.Read("guest-" + command));
         foreach (var file in extra)
             archive.AddCopy(file.Target, (uint)File.GetUnixFileMode(file.Source) & 0x1FF, file.Source);
+
+        async Task CollectAsync(string program, string? searchPath)
+        {
+            foreach (var (name, file) in await SharedLibraries.OfAsync(program, searchPath, cancel))
+                libraries[name.StartsWith('/') ? name : "/usr/lib/x86_64-linux-gnu/" + name] = file;
+        }
     }
 }

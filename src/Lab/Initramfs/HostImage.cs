@@ -49,8 +49,11 @@ internal sealed class HostImage(LabFiles files, LabHostOptions options, string m
     private async Task WriteGuestAsync(string path, Busybox busybox, KernelModules modules, CancellationToken cancel)
     {
         await using var guest = File.Create(path);
-        await GuestImage.WriteAsync(guest, busybox, modules, files, options.Nvme, options.GuestFiles, cancel);
+        await GuestImage.WriteAsync(guest, busybox, modules, files, options.Nvme, Reporter, options.GuestFiles, cancel);
     }
+
+    // Where scripts/build leaves it: in a folder of its own beside the agent's.
+    private string? Reporter => options.AgentPath is { } agent && Path.Combine(Path.GetDirectoryName(Path.GetFullPath(agent))!, "../guest/exitless-guest-reporter") is var file && File.Exists(file) ? file : null;
 
     private async Task AddProgramsAsync(CpioArchive archive, CancellationToken cancel)
     {

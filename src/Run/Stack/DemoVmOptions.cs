@@ -21,6 +21,9 @@ public sealed record DemoVmOptions
     /// <summary>How its interrupts reach it: auto, posted, eli or injected.</summary>
     public string Interrupts { get; init; } = "auto";
 
+    /// <summary>Whether the counts of the reporter in the guest are taken.</summary>
+    public bool GuestCounts { get; init; } = true;
+
     /// <summary>Further arguments of the guest's kernel.</summary>
     public string Arguments { get; init; } = "";
 
@@ -40,6 +43,7 @@ public sealed record DemoVmOptions
         memoryMib = MemoryMib,
         devices = new[] { new { address = vf, mac = (string?)null } },
         interrupts = Interrupts,
+        guestCounts = GuestCounts,
         start = true,
     };
 }

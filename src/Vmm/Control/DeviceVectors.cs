@@ -10,6 +10,10 @@ public sealed record DeviceVectors(string Address, int TableSize, IReadOnlyList<
     // An older VMM knew of nothing else, and did not say so.
     public string Kind { get => field ?? "msi-x"; init; }
 
+    /// <summary>Its address in the guest, dddd:bb:dd.f.</summary>
+    // An older VMM does not say it.
+    public string? GuestAddress { get; init; }
+
     /// <summary>The pin of the IOAPIC while the device uses INTx; otherwise null.</summary>
     public int? PinGsi { get; init; }
 

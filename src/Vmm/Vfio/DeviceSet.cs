@@ -81,7 +81,7 @@ internal sealed class DeviceSet(IDmaSpace space, DeviceAssembly assembly, PciBus
     /// <summary>How many mappings the IOMMU would still take; null without a device, or where the kernel does not tell.</summary>
     public long? MappingsLeft => space.MappingsLeft;
 
-    public List<DeviceVectors> TakeVectors() => [.. Slots.SelectMany(s => s.Devices).Select(d => d.Function.TakeVectors())];
+    public List<DeviceVectors> TakeVectors() => [.. Slots.SelectMany(s => s.Devices.Select(d => d.Function.TakeVectors() with { GuestAddress = $"0000:00:{s.Number:x2}.{d.FunctionNumber}" }))];
 
     public void Dispose()
     {
@@ -132,7 +132,7 @@ internal sealed class DeviceSet(IDmaSpace space, DeviceAssembly assembly, PciBus
                 {
                     var assembled = assembly.Assemble(device, number, peers ? space : null);
                     unused.Remove(device.Device);
-                    slot.Add(device.Config, assembled, device.Device);
+                    slot.Add(device.Config, function, assembled, device.Device);
                     bus.Set(number, function, assembled);
                 }
             }

@@ -6,10 +6,11 @@ namespace Exitless.Vmm.Vfio;
 
 /// <summary>One assigned device on the guest's bus.</summary>
 /// <param name="Config">What was asked for.</param>
+/// <param name="FunctionNumber">Its number in the slot, 0 to 7.</param>
 /// <param name="Function">The function that the guest sees.</param>
 /// <param name="Requested">Signalled while the host wants the device back; null if the kernel does not tell.</param>
 /// <param name="Failed">Signalled when PCI Express reports an error; null if the kernel does not tell.</param>
-internal sealed record SlotDevice(VfioDeviceConfig Config, AssignedDevice Function, EventFd? Requested, EventFd? Failed);
+internal sealed record SlotDevice(VfioDeviceConfig Config, int FunctionNumber, AssignedDevice Function, EventFd? Requested, EventFd? Failed);
 
 /// <summary>A slot of the guest's bus with the assigned devices in it, which come and go together.</summary>
 internal sealed class DeviceSlot(int number) : IDisposable
@@ -23,10 +24,11 @@ internal sealed class DeviceSlot(int number) : IDisposable
 
     /// <summary>Takes a device in, and lets the kernel tell of requests and errors.</summary>
     /// <param name="config">What was asked for.</param>
+    /// <param name="number">Its number in the slot.</param>
     /// <param name="function">The function, which owns the device.</param>
     /// <param name="device">The device.</param>
-    public void Add(VfioDeviceConfig config, AssignedDevice function, IVfioDevice device) =>
-        _devices.Add(new SlotDevice(config, function, Watch(device, VfioInterrupt.Request), Watch(device, VfioInterrupt.Error)));
+    public void Add(VfioDeviceConfig config, int number, AssignedDevice function, IVfioDevice device) =>
+        _devices.Add(new SlotDevice(config, number, function, Watch(device, VfioInterrupt.Request), Watch(device, VfioInterrupt.Error)));
 
     public void Dispose()
     {

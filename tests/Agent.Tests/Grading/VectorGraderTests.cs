@@ -26,6 +26,7 @@ public sealed class VectorGraderTests
     [InlineData(200, 10_000, VectorGrade.Posted)]       // while its vCPU was being scheduled
     [InlineData(201, 10_000, VectorGrade.Assisted)]
     [InlineData(10_000, 10_000, VectorGrade.Assisted)]
+    [InlineData(10_000, 100, VectorGrade.Assisted)]     // the guest says less than the host saw
     internal void What_the_guest_counts_and_the_host_does_not_was_posted(long host, long guest, VectorGrade grade) =>
         Assert.Equal(grade, VectorGrader.Grade(host, guest, 10_000, Virtualized, VectorGrade.Posted));
 
@@ -38,6 +39,8 @@ public sealed class VectorGraderTests
     [InlineData(8, 200, VectorGrade.Direct)]
     [InlineData(24, 200, VectorGrade.Direct)]
     [InlineData(200, 200, VectorGrade.Injected)]
+    [InlineData(1, 5, VectorGrade.Direct)]              // too few to tell by their share: raised again
+    [InlineData(8, 0, VectorGrade.Direct)]              // the guest says less than the host saw: as if it said nothing
     [InlineData(0, 0, VectorGrade.Idle)]
     internal void What_the_guest_counts_and_the_host_hardly_sees_in_direct_mode_was_direct(long host, long guest, VectorGrade grade) =>
         Assert.Equal(grade, VectorGrader.Grade(host, guest, host, Exitless with { Injections = host }, null, Whole, 3));

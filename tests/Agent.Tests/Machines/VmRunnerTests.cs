@@ -67,12 +67,15 @@ public sealed class VmRunnerTests : IAsyncDisposable
     [Fact]
     public async Task A_VMM_that_refuses_is_ended_with_its_reason_kept()
     {
-        _fleet.Apply([Wanted(1)]);
+        var vm = Wanted(1);
+        vm.GuestCounts = true;
+        _fleet.Apply([vm]);
         var failed = await StateAsync(VmState.Failed, 1);
         Assert.Equal("Map memory and run", failed.Steps[^1].Name);
         Assert.NotEmpty(failed.Problem.Remedy);
         Assert.Equal(0u, failed.ProcessId);
         Assert.False(File.Exists(_launcher.SocketOf(VmId)));
+        Assert.False(File.Exists(_launcher.VsockOf(VmId)));
         var process = int.Parse(failed.Steps[^2].Detail.Split(' ')[1]);
         Assert.False(Directory.Exists($"/proc/{process}"), $"Process {process} is still there.");
     }

@@ -131,21 +131,25 @@ public sealed class MetricsTests(TestHost host) : IClassFixture<TestHost>
         using var link = await agent.ComeUpAsync();
         var vm = await VmAsync(agent);
         var now = host.Clock.GetUtcNow().ToUnixTimeMilliseconds();
-        string[] series = [Exits, "kvm.vcpu.1.exits", Irq, Rss, "process.cpu_guest_ns", "grade.0000:01:10.0.msix.0", "grade.exits_per_1000_interrupts", "grade.marginal_exits_per_1000_interrupts"];
-        await SendAsync(link, vm, 1, series, (now - 20_000, [1, 1, 1, 1, 1, 0, -1, -1]), (now - 10_000, [100, 20, 7, 5000, 1_500_000_000, 2, 2250, -1]));
+        string[] series = [Exits, "kvm.vcpu.1.exits", Irq, Rss, "process.cpu_guest_ns", "grade.0000:01:10.0.msix.0", "guest.0000:01:10.0.msix.0", "guest.age_ms", "grade.exits_per_1000_interrupts", "grade.marginal_exits_per_1000_interrupts"];
+        await SendAsync(link, vm, 1, series, (now - 20_000, [1, 1, 1, 1, 1, 0, 0, -1, -1, -1]), (now - 10_000, [100, 20, 7, 5000, 1_500_000_000, 2, 9, 400, 2250, -1]));
         await link.AckAsync(vm);
         var page = await host.Http.GetStringAsync("/metrics");
         var lines = page.Split('\n').Where(line => line.Contains($"vm_id=\"{vm:D}\"", StringComparison.Ordinal)).ToList();
         string Of(string family) => Assert.Single(lines, line => line.StartsWith(family + "{", StringComparison.Ordinal));
         Assert.EndsWith("} 120", Of("exitless_vm_exits_total"), StringComparison.Ordinal);
         Assert.EndsWith(",device=\"0000:01:10.0\",vector=\"0\"} 7", Of("exitless_vm_device_interrupts_total"), StringComparison.Ordinal);
+        Assert.EndsWith(",device=\"0000:01:10.0\",vector=\"0\"} 9", Of("exitless_vm_guest_device_interrupts_total"), StringComparison.Ordinal);
         Assert.EndsWith(",vector=\"0\",grade=\"woken\"} 1", Of("exitless_vm_interrupt_grade"), StringComparison.Ordinal);
         Assert.EndsWith("} 2.25", Of("exitless_vm_exits_per_interrupt"), StringComparison.Ordinal);
         Assert.EndsWith(",mode=\"guest\"} 1.5", Of("exitless_vm_cpu_seconds_total"), StringComparison.Ordinal);
         Assert.DoesNotContain(lines, line => line.StartsWith("exitless_vm_marginal", StringComparison.Ordinal));
-        await SendAsync(link, vm, 1, series, (now, [110, 21, 8, 5000, 1_500_000_000, 1, 2250, 1960]));
+        await SendAsync(link, vm, 1, series, (now, [110, 21, 8, 5000, 1_500_000_000, 1, 9, 3000, 2250, 1960]));
         await link.AckAsync(vm);
-        Assert.Contains((await host.Http.GetStringAsync("/metrics")).Split('\n'), line =>
+        var later = (await host.Http.GetStringAsync("/metrics")).Split('\n');
+        // A report that has grown old is no sample of the guest's.
+        Assert.DoesNotContain(later, line => line.StartsWith("exitless_vm_guest_device_interrupts_total{", StringComparison.Ordinal) && line.Contains($"vm_id=\"{vm:D}\"", StringComparison.Ordinal));
+        Assert.Contains(later, line =>
             line.StartsWith("exitless_vm_marginal_exits_per_interrupt{", StringComparison.Ordinal) && line.Contains($"vm_id=\"{vm:D}\"", StringComparison.Ordinal) && line.EndsWith("} 1.96", StringComparison.Ordinal));
         Assert.Contains("exitless_host_connected{host=\"scraped\"} 1\n", page, StringComparison.Ordinal);
         Assert.Equal(page.Split('\n').Count(line => line.StartsWith("# TYPE", StringComparison.Ordinal)), page.Split('\n').Where(line => line.StartsWith("# TYPE", StringComparison.Ordinal)).Distinct().Count());

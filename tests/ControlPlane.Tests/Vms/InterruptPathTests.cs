@@ -14,9 +14,9 @@ public sealed class InterruptPathTests(TestHost host) : IClassFixture<TestHost>
     {
         await using var agent = await ScriptedAgent.EnrolAsync(host, "switched");
         using var link = await agent.ComeUpAsync();
-        var create = await host.ChangeAsync("/api/v1/vms", Requests.Vm(agent.Id) with { Interrupts = InterruptPolicy.Posted });
+        var create = await host.ChangeAsync("/api/v1/vms", Requests.Vm(agent.Id) with { Interrupts = InterruptPolicy.Posted, GuestCounts = true });
         var wanted = await link.WantedAsync(w => w.Vms.Count == 1);
-        Assert.Equal(Contracts.InterruptPolicy.Posted, wanted.Vms[0].Interrupts);
+        Assert.Equal((Contracts.InterruptPolicy.Posted, true), (wanted.Vms[0].Interrupts, wanted.Vms[0].GuestCounts));
         var path = $"/api/v1/vms/{create.VmId}/actions/switch-interrupts";
         await link.ReportAsync(wanted, VmState.Running);
         await host.EndOfAsync(create);

@@ -14,6 +14,7 @@ internal sealed class VmDraft
     public int Vcpus { get; set; } = 1;
     public int MemoryMib { get; set; } = 512;
     public InterruptPolicy Interrupts { get; set; }
+    public bool GuestCounts { get; set; }
     public bool Start { get; set; } = true;
     public List<VfChoice> Vfs { get; } = [];
 
@@ -34,7 +35,7 @@ internal sealed class VmDraft
 
     public CreateVmRequest ToRequest() => new(
         Name.Trim(), Host?.Id ?? Guid.Empty, Kernel ?? "", Initrd.Length == 0 ? null : Initrd, CommandLine.Trim(), Vcpus, MemoryMib,
-        [.. Vfs.Select(vf => new VmDeviceRequest(vf.Address, string.IsNullOrWhiteSpace(vf.Mac) ? null : vf.Mac.Trim()))], Start, Interrupts: Interrupts);
+        [.. Vfs.Select(vf => new VmDeviceRequest(vf.Address, string.IsNullOrWhiteSpace(vf.Mac) ? null : vf.Mac.Trim()))], Start, Interrupts: Interrupts, GuestCounts: GuestCounts);
 
     private List<string> Images(string kind) =>
         [.. (Host?.Facts?.Images ?? []).Where(image => image.Kind == kind).Select(image => image.Name).Order(StringComparer.Ordinal)];

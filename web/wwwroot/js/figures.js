@@ -4,7 +4,7 @@ import { bytes, compact, percent } from "./format.js";
 import { element, show } from "./dom.js";
 import { recentMean } from "./rates.js";
 import { residentKey } from "./cpu.js";
-import { marginalKey } from "./grades.js";
+import { fromGuestKey, marginalKey, totalKey } from "./grades.js";
 
 const ratioSamples = 10;
 
@@ -20,7 +20,7 @@ export class Figures {
     this.root = element("div", { class: "figures" },
       figure("exits-per-second", "Exits / s", "KVM's statistic “exits”, summed over the vCPUs"),
       figure("interrupts-per-second", "Interrupts / s", "Interrupts of the VM's assigned devices, as the host counts them"),
-      figure("exits-per-interrupt", "Exits / interrupt", "Over the last 10 s. All exits count here, whatever caused them"),
+      figure("exits-per-interrupt", "Exits / interrupt", "Over the last 10 s. All exits count here, whatever caused them. Where interrupts pass the host by, they are divided by what the guest says that it counted"),
       figure("marginal-exits", "Marginal exits", "Over the last 10 s: exits under load less exits at rest, for each device interrupt. Known once the guest has been at rest, halted, for 3 s"),
       figure("cpu-guest", "CPU in guest", "Time in guest mode, per cent of one CPU"),
       figure("cpu-host", "CPU on host", "Time of the VM's process outside guest mode, per cent of one CPU"),
@@ -32,7 +32,9 @@ export class Figures {
     const at = values => last < 0 ? NaN : values[last];
     this.#set("exits-per-second", compact, at(exits.total));
     this.#set("interrupts-per-second", compact, at(interrupts.total));
-    const perInterrupt = recentMean(exits.total, ratioSamples) / recentMean(interrupts.total, ratioSamples);
+    // Where interrupts pass the host by, its count is no divisor; the agent has divided by the guest's.
+    const told = ring.last(fromGuestKey) === 1 ? ring.last(totalKey) : NaN;
+    const perInterrupt = Number.isNaN(told) ? recentMean(exits.total, ratioSamples) / recentMean(interrupts.total, ratioSamples) : told >= 0 ? told / 1000 : NaN;
     this.#set("exits-per-interrupt", compact, Number.isFinite(perInterrupt) ? perInterrupt : NaN);
     const marginal = ring.last(marginalKey);
     this.#set("marginal-exits", compact, marginal >= 0 ? marginal / 1000 : NaN);

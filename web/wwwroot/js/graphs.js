@@ -8,7 +8,7 @@ import { decodeFrame, frameKind, rowKind } from "./frames.js";
 import { element, button } from "./dom.js";
 import { exitKinds, exitRates, isExitSeries, otherKind } from "./exits.js";
 import { Figures } from "./figures.js";
-import { GradeCard, isGradeSeries, newestGrades } from "./grades.js";
+import { GradeCard, guestWord, isGradeSeries, newestGrades } from "./grades.js";
 import { interruptRates, vectorOf } from "./interrupts.js";
 import { LegendTable } from "./legend.js";
 import { linkState, openStream } from "./link.js";
@@ -147,7 +147,8 @@ class GraphPanel {
     this.#paint(cpuChart, cpu.times, cpuLayers, sumOf([cpu.guest, cpu.host], cpu.times.length), window);
     this.#drawn = { exits, interrupts };
     this.#figures.render(this.#ring, exits, interrupts, cpu);
-    this.#grades.render(newestGrades(this.#ring), new Map(interrupts.lines.map(line => [line.key, line.rates.at(-1)])));
+    const graded = newestGrades(this.#ring);
+    this.#grades.render(graded, new Map(interrupts.lines.map(line => [line.key, line.rates.at(-1)])), guestWord(this.#ring, graded));
     this.#note(exits, reasons);
     this.#legends();
     this.#statistics.render();
