@@ -21,8 +21,9 @@ public sealed class NvmeHost : BootedHost
 }
 
 /// <summary>NVMe controllers as a whole in a guest that has Linux's driver for them.</summary>
+[Collection(NvmeHostCollection.Name)]
 [Trait("Category", "Lab")]
-public sealed class NvmeTests(NvmeHost host) : IClassFixture<NvmeHost>
+public sealed class NvmeTests(NvmeHost host)
 {
     private const int Blocks = 16, BlockKiB = 64;
 
@@ -122,4 +123,11 @@ public sealed class NvmeTests(NvmeHost host) : IClassFixture<NvmeHost>
     private async Task<long> HostInterruptsAsync(string controller) => long.Parse(
         await host.RunAsync($$"""awk -v of='({{controller}})' 'index($0, "vfio-msix[") && index($0, of) { for (i = 2; $i ~ /^[0-9]+$/; i++) n += $i } END { print n + 0 }' /proc/interrupts"""),
         CultureInfo.InvariantCulture);
+}
+
+// Two emulated hosts at once take longer than one after the other.
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class NvmeHostCollection : ICollectionFixture<NvmeHost>
+{
+    public const string Name = "host with NVMe";
 }
