@@ -52,7 +52,8 @@ internal sealed class EliAttacks(LabHost host, string vf)
         echo '{{Attack.Order(what)}}' >$F/in
         {{HostTicks.Script}}
         n=0; until tail -n 3 $F/out | grep -aq '^rounds=' || [ ! -e /proc/$(cat $F/vm) ] || [ $n -ge 300 ]; do sleep 0.2; n=$((n + 1)); done
-        echo >$F/in
+        # A pipe that nobody reads any more would not open.
+        [ ! -e /proc/$(cat $F/vm) ] || echo >$F/in
 
         """;
 

@@ -34,7 +34,7 @@ internal static class EliScript
         }
         stop_vm() {
           vm=$(cat $F/vm)
-          echo 'poweroff -f' >$F/in
+          [ ! -e /proc/$vm ] || echo 'poweroff -f' >$F/in
           n=0; while [ -e /proc/$vm ] && [ $n -lt 100 ]; do sleep 0.2; n=$((n + 1)); done
           kill $vm $(cat $F/holder) 2>/dev/null
           n=0; while pidof exitless-agent >/dev/null && [ $n -lt 100 ]; do sleep 0.2; n=$((n + 1)); done
