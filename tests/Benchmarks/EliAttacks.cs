@@ -9,11 +9,10 @@ internal sealed class EliAttacks(LabHost host, string vf)
     private const double LeastShare = 0.95;
     private const int SlowestCallMs = 2000;
 
-    public static async Task<IReadOnlyList<EliAttackResult>> RunAsync(string agent, string folder)
+    public static async Task<IReadOnlyList<EliAttackResult>> RunAsync(EliLab lab)
     {
-        await using var host = await EliLab.StartAsync(agent, folder, options => options with { Name = "attacks", KernelArguments = Attack.KernelArguments });
-        var vfs = (await host.ShellAsync(EliScript.SetUp, TimeSpan.FromMinutes(2), CancellationToken.None)).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        var attacks = new EliAttacks(host, vfs[0]);
+        await using var host = await lab.StartAsync(options => options with { Name = "attacks", KernelArguments = Attack.KernelArguments });
+        var attacks = new EliAttacks(host, (await EliLab.VfsAsync(host, EliScript.SetUp))[0]);
         var results = new List<EliAttackResult>();
         foreach (var name in Attack.Names)
         {
@@ -25,14 +24,14 @@ internal sealed class EliAttacks(LabHost host, string vf)
 
     private async Task<EliAttackResult> MeasureAsync(string name)
     {
-        await RunAsync($"start_vm <<'SPEC'\n{Spec()}\nSPEC\n");
+        await RunAsync(EliLab.Start("full", " exitless.gateway=10.0.3.2 exitless.ping=10.0.3.2", vf));
         var control = HostTicks.Parse(await RunAsync(Attacked("spin")));
         var before = EliWindow.Parse(await RunAsync("host before.\n"));
         var during = HostTicks.Parse(await RunAsync(Attacked(name)));
         // The attacker may have ended itself, and its counters with it.
-        var alive = (await RunAsync("[ ! -e /proc/$(cat $F/vm) ] || { type_in_guest 'echo still=$((40+2))' | grep -o '^still=42'; }\n")).Trim() == "still=42";
+        var alive = (await RunAsync("[ ! -e /proc/$(cat $F/vm) ] || { type_in_guest 'echo still=$((40+2))' | grep -o '^still=42'; }; true\n")).Trim() == "still=42";
         var after = EliWindow.Parse(alive ? await RunAsync("host after.\n") : "");
-        var warnings = await RunAsync("dmesg -c | grep -cE 'WARNING|BUG:|rcu:.*(stall|detected)|Call Trace|soft lockup|nobody cared|No irq handler'; true\n");
+        var warnings = await RunAsync(EliLab.Warnings("dmesg -c"));
         await RunAsync("stop_vm\n");
         long Rise(string counter) => alive ? after["after." + counter] - before["before." + counter] : 0;
         return new EliAttackResult(
@@ -57,17 +56,7 @@ internal sealed class EliAttacks(LabHost host, string vf)
 
         """;
 
-    private string Spec() => $$"""
-        { "kernel": "/var/lib/exitless/images/debian.vmlinuz", "initrd": "/var/lib/exitless/images/demo.initrd", "memoryMib": 256, "vcpus": 1, "vcpuCpus": [1],
-          "commandLine": "console=ttyS0 quiet mitigations=off tsc=reliable iomem=relaxed exitless.ip=10.0.3.20/24 exitless.gateway=10.0.3.2 exitless.ping=10.0.3.2 exitless.interval=0",
-          "interrupts": { "ownCpus": true, "hidePvEoi": true, "direct": "full" }, "devices": [ { "address": "{{vf}}", "mac": "52:54:00:0e:11:01" } ] }
-        """;
-
-    private async Task<string> RunAsync(string script)
-    {
-        var result = await host.ShellAsync(EliScript.Functions + script, TimeSpan.FromMinutes(5), CancellationToken.None);
-        return result.ExitCode == 0 ? result.Output : throw new LabException($"The step ended with {result.ExitCode}: {result.Output}{result.Errors}", "See the host's console log.");
-    }
+    private Task<string> RunAsync(string script) => EliLab.RunAsync(host, script, TimeSpan.FromMinutes(5));
 }
 
 /// <summary>One attack.</summary>

@@ -40,11 +40,13 @@ internal sealed class EliBenchmark(LabHost host, string vf, string otherVf, bool
         var folder = Directory.CreateTempSubdirectory("exitless-eli-").FullName;
         try
         {
-            var results = await OnAHostAsync(agent, whole, folder);
+            var lab = await EliLab.PrepareAsync(agent, folder);
+            var results = await OnAHostAsync(lab, whole);
             Console.WriteLine("two vCPUs and two VFs, with all that may change changing");
-            var churn = await EliChurn.RunAsync(agent, whole, folder);
-            Console.WriteLine("attacks");
-            var report = new EliReport(results, churn, attacks ? await EliAttacks.RunAsync(agent, folder) : [], whole);
+            var churn = await EliChurn.RunAsync(lab, whole);
+            if (attacks)
+                Console.WriteLine("attacks");
+            var report = new EliReport(results, churn, attacks ? await EliAttacks.RunAsync(lab) : [], whole);
             Directory.CreateDirectory(Path.GetDirectoryName(output)!);
             await File.WriteAllTextAsync(output, report.Markdown());
             await File.WriteAllTextAsync(Path.ChangeExtension(output, ".svg"), EliPlot.Draw(results));
@@ -58,11 +60,11 @@ internal sealed class EliBenchmark(LabHost host, string vf, string otherVf, bool
         }
     }
 
-    private static async Task<EliResults> OnAHostAsync(string agent, bool whole, string folder)
+    private static async Task<EliResults> OnAHostAsync(EliLab lab, bool whole)
     {
         // The ticks of the vCPU's CPU are tamed: it is the only thing that runs there.
-        await using var host = await EliLab.StartAsync(agent, folder, options => options with { KernelArguments = "nohz_full=1 isolcpus=managed_irq,domain,1 rcu_nocbs=1" });
-        var vfs = (await host.ShellAsync(EliScript.SetUp, TimeSpan.FromMinutes(2), CancellationToken.None)).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        await using var host = await lab.StartAsync(options => options with { KernelArguments = "nohz_full=1 isolcpus=managed_irq,domain,1 rcu_nocbs=1" });
+        var vfs = await EliLab.VfsAsync(host, EliScript.SetUp);
         return await new EliBenchmark(host, vfs[0], vfs[1], whole).MeasureAsync();
     }
 
@@ -74,7 +76,7 @@ internal sealed class EliBenchmark(LabHost host, string vf, string otherVf, bool
         foreach (var (name, direct) in ((string, string)[])[("injected: KVM as it is", "none"), ("direct delivery", "deliveryOnly"), ("direct delivery and completion", "full")])
         {
             Console.WriteLine(name);
-            await RunAsync($"start_vm <<'SPEC'\n{Spec(direct)}\nSPEC\n{EliScript.TameGuest}");
+            await RunAsync(EliLab.Start(direct, "", vf) + EliScript.TameGuest);
             var answered = await WindowAsync($"load {(whole ? 4000 : 800)} 200 {AtOnce}");
             await RunAsync("type_in_guest 'echo 1 >/proc/sys/net/ipv4/icmp_echo_ignore_all' >/dev/null\n");
             var measured = new List<EliPair>();
@@ -90,15 +92,9 @@ internal sealed class EliBenchmark(LabHost host, string vf, string otherVf, bool
         var bare = new List<(int, long)>();
         Console.WriteLine("the bare host");
         var output = await RunAsync(string.Create(CultureInfo.InvariantCulture, $"VF={otherVf} PACKETS={packets} RATE={TopRate} ATONCE={AtOnce} ANSWERS=1\n{EliScript.BareHost}"));
-        var warnings = await RunAsync("dmesg | grep -cE 'WARNING|BUG:|rcu:.*(stall|detected)|Call Trace|soft lockup'; true\n");
+        var warnings = await RunAsync(EliLab.Warnings("dmesg"));
         return new EliResults(modes, EliWindow.Parse(output), int.Parse(warnings.Trim(), CultureInfo.InvariantCulture));
     }
-
-    private string Spec(string direct) => $$"""
-        { "kernel": "/var/lib/exitless/images/debian.vmlinuz", "initrd": "/var/lib/exitless/images/demo.initrd", "memoryMib": 256, "vcpus": 1, "vcpuCpus": [1],
-          "commandLine": "console=ttyS0 quiet mitigations=off tsc=reliable iomem=relaxed exitless.ip=10.0.3.20/24 exitless.interval=0",
-          "interrupts": { "ownCpus": true, "hidePvEoi": true, "direct": "{{direct}}" }, "devices": [ { "address": "{{vf}}", "mac": "52:54:00:0e:11:01" } ] }
-        """;
 
     private async Task<EliWindow> WindowAsync(string what)
     {
@@ -107,11 +103,7 @@ internal sealed class EliBenchmark(LabHost host, string vf, string otherVf, bool
         return window;
     }
 
-    private async Task<string> RunAsync(string script)
-    {
-        var result = await host.ShellAsync(EliScript.Functions + script, Limit, CancellationToken.None);
-        return result.ExitCode == 0 ? result.Output : throw new LabException($"The step ended with {result.ExitCode}: {result.Output}{result.Errors}", "See the host's console log.");
-    }
+    private Task<string> RunAsync(string script) => EliLab.RunAsync(host, script, Limit);
 }
 
 /// <summary>One way of the interrupts.</summary>

@@ -15,16 +15,15 @@ internal sealed class EliChurn(LabHost host)
     private const int EachMinute = 1200;
 
     /// <summary>Boots a host of its own: a CPU that watches and sends, and one for each vCPU.</summary>
-    public static async Task<EliChurnResult> RunAsync(string agent, bool whole, string folder)
+    public static async Task<EliChurnResult> RunAsync(EliLab lab, bool whole)
     {
-        await using var host = await EliLab.StartAsync(agent, folder, options => options with { Name = "churn", Nics = 2, Cpus = 3, KernelArguments = "isolcpus=managed_irq,domain,1-2" });
+        await using var host = await lab.StartAsync(options => options with { Name = "churn", Nics = 2, Cpus = 3, KernelArguments = "isolcpus=managed_irq,domain,1-2" });
         return await new EliChurn(host).MeasureAsync(whole ? MinutesLong : Minutes);
     }
 
     private async Task<EliChurnResult> MeasureAsync(int minutes)
     {
-        var vfs = (await RunAsync(EliScript.SetUpPair)).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        await RunAsync($"start_vm <<'SPEC'\n{Spec(vfs[0], vfs[1])}\nSPEC\ntype_in_guest '{EliScript.SecondLink}' >/dev/null\n");
+        await RunAsync(EliLab.Start("full", "", await EliLab.VfsAsync(host, EliScript.SetUpPair)) + $"type_in_guest '{EliScript.SecondLink}' >/dev/null\n");
         var before = EliWindow.Parse(await RunAsync("guest_pair before.; host before.\n"));
         await RunAsync(string.Create(CultureInfo.InvariantCulture, $"start_churn {minutes * 60}\n"));
         var parts = new List<EliWindow>();
@@ -34,7 +33,7 @@ internal sealed class EliChurn(LabHost host)
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  minute {minute}: {parts[^1]["sent"]} sent, {parts[^1]["answered"]} answered, the slowest after {parts[^1]["slowestMs"]} ms, {parts[^1]["moves"]} moves of a vCPU"));
         }
         var after = EliWindow.Parse(await RunAsync("end_churn; guest_pair after.; host after.\n"));
-        var warnings = await RunAsync("dmesg | grep -cE 'WARNING|BUG:|rcu:.*(stall|detected)|Call Trace|soft lockup|nobody cared|No irq handler'; true\n");
+        var warnings = await RunAsync(EliLab.Warnings("dmesg"));
         await RunAsync("stop_vm\n");
         long Rise(string counter) => after["after." + counter] - before["before." + counter];
         return new EliChurnResult(
@@ -53,17 +52,7 @@ internal sealed class EliChurn(LabHost host)
             long.Parse(warnings.Trim(), CultureInfo.InvariantCulture));
     }
 
-    private static string Spec(string first, string second) => $$"""
-        { "kernel": "/var/lib/exitless/images/debian.vmlinuz", "initrd": "/var/lib/exitless/images/demo.initrd", "memoryMib": 256, "vcpus": 2, "vcpuCpus": [1, 2],
-          "commandLine": "console=ttyS0 quiet mitigations=off tsc=reliable iomem=relaxed exitless.ip=10.0.3.20/24 exitless.interval=0",
-          "interrupts": { "ownCpus": true, "hidePvEoi": true, "direct": "full" }, "devices": [ { "address": "{{first}}", "mac": "52:54:00:0e:11:01" }, { "address": "{{second}}", "mac": "52:54:00:0e:11:02" } ] }
-        """;
-
-    private async Task<string> RunAsync(string script)
-    {
-        var result = await host.ShellAsync(EliScript.Functions + EliScript.Churn + script, TimeSpan.FromMinutes(9), CancellationToken.None);
-        return result.ExitCode == 0 ? result.Output : throw new LabException($"The step ended with {result.ExitCode}: {result.Output}{result.Errors}", "See the host's console log.");
-    }
+    private Task<string> RunAsync(string script) => EliLab.RunAsync(host, EliScript.Churn + script, TimeSpan.FromMinutes(9));
 }
 
 /// <summary>What was counted, of both VFs together.</summary>

@@ -66,17 +66,15 @@ static void resend(struct kvm_vcpu *vcpu, struct eli_vcpu *eli, bool hold)
 {
 	int i;
 
-	for (i = 0; i < eli->gates; i++) {
-		if (!test_bit(eli->gate[i].host_vector, eli->resend))
-			continue;
-		if (hold && eli->cpu == smp_processor_id()) {
-			eli_apic_send_self(eli->gate[i].host_vector);
-			continue;
-		}
-		kvm_lapic_set_irr(eli->gate[i].guest_vector, vcpu->arch.apic);
-		kvm_make_request(KVM_REQ_EVENT, vcpu);
+	if (!hold || eli->cpu != smp_processor_id()) {
+		eli_give_back(vcpu, eli);
 		/* Ends this entry, which must not be direct. */
 		eli_apic_send_self(RESCHEDULE_VECTOR);
+		return;
+	}
+	for (i = 0; i < eli->gates; i++) {
+		if (test_bit(eli->gate[i].host_vector, eli->resend))
+			eli_apic_send_self(eli->gate[i].host_vector);
 	}
 	bitmap_zero(eli->resend, 256);
 }

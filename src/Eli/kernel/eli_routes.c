@@ -180,7 +180,7 @@ void eli_take_back(struct kvm_vcpu *vcpu, struct eli_vcpu *eli)
 	}
 }
 
-/* What was taken back for an entry that was called off: the gates may be others at the next one, so it waits in the virtual APIC again. */
+/* What was taken back for an entry that does not come, or not with the same gates, waits in the virtual APIC again. */
 void eli_give_back(struct kvm_vcpu *vcpu, struct eli_vcpu *eli)
 {
 	int i;

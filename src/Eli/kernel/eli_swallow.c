@@ -19,27 +19,29 @@
 
 static const u8 ipis[] = { RESCHEDULE_VECTOR, CALL_FUNCTION_VECTOR, CALL_FUNCTION_SINGLE_VECTOR };
 
-static bool timer_is_on(void)
-{
-	return eli_apic_timer_armed() || eli_apic_timer_pending();
-}
-
 /*
- * Whether the local timer is on now, for the look at it after the next run. The timer is gone, and its interrupt has not been
- * counted since it was last on: true.
+ * Notes whether the local timer is on: armed, or its interrupt pending. While it is not, expects says that it was, and that its
+ * interrupt has not been counted since.
  */
-static bool timer_has_gone(struct eli_cpu *cpu)
+static bool note_timer(struct eli_cpu *cpu)
 {
 	unsigned int count = this_cpu_read(irq_stat.apic_timer_irqs);
+	bool on = eli_apic_timer_armed() || eli_apic_timer_pending();
 
-	if (timer_is_on()) {
+	if (on) {
 		cpu->expects = true;
 		cpu->expected = count;
-		return false;
-	}
-	if (count != cpu->expected)
+	} else if (count != cpu->expected) {
 		cpu->expects = false;
-	return cpu->expects;
+	}
+	return on;
+}
+
+static void clear_suspicion(struct eli_cpu *cpu)
+{
+	raw_spin_lock(&cpu->lock);
+	cpu->suspect = NULL;
+	raw_spin_unlock(&cpu->lock);
 }
 
 /* A timer that is on is not missing. With interrupts off. */
@@ -47,19 +49,14 @@ void eli_check_suspicion(void)
 {
 	struct eli_cpu *cpu = this_cpu_ptr(&eli_cpus);
 
-	timer_has_gone(cpu);
-	if (!READ_ONCE(cpu->suspect) || !timer_is_on())
-		return;
-	raw_spin_lock(&cpu->lock);
-	cpu->suspect = NULL;
-	raw_spin_unlock(&cpu->lock);
+	if (note_timer(cpu) && READ_ONCE(cpu->suspect))
+		clear_suspicion(cpu);
 }
 
 /* Before each run in direct mode: is there a timer that could be swallowed in it? */
 bool eli_timer_at_stake(void)
 {
-	timer_has_gone(this_cpu_ptr(&eli_cpus));
-	return timer_is_on();
+	return note_timer(this_cpu_ptr(&eli_cpus));
 }
 
 /* After each run in direct mode, with interrupts off: was there a timer when it began, and has its interrupt come? */
@@ -67,12 +64,13 @@ void eli_after_run(struct kvm_vcpu *vcpu, bool at_stake, bool came)
 {
 	struct eli_cpu *cpu = this_cpu_ptr(&eli_cpus);
 	u64 now = ktime_get_mono_fast_ns();
-	bool gone = timer_has_gone(cpu);
+	bool on = note_timer(cpu);
 	int i;
 
 	if (READ_ONCE(cpu->suspect)) {
-		eli_check_suspicion();
-	} else if (gone && !came) {
+		if (on)
+			clear_suspicion(cpu);
+	} else if (!on && cpu->expects && !came) {
 		raw_spin_lock(&cpu->lock);
 		cpu->suspect = vcpu;
 		cpu->certain = at_stake;

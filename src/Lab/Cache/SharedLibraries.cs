@@ -31,6 +31,16 @@ internal static class SharedLibraries
             : throw new LabException($"`ldd {file}` failed: {result.Errors.Trim()}.", Remedy);
     }
 
+    /// <summary>Adds what <see cref="OfAsync"/> finds to the libraries of an image: absolute path in it, file on this machine.</summary>
+    public static async Task CollectAsync(IDictionary<string, string> libraries, string file, string? searchPath, CancellationToken cancel)
+    {
+        foreach (var (name, path) in await OfAsync(file, searchPath, cancel))
+            libraries[name.StartsWith('/') ? name : PathOf(name)] = path;
+    }
+
+    /// <summary>Where an image has a library.</summary>
+    public static string PathOf(string soname) => "/usr/lib/x86_64-linux-gnu/" + soname;
+
     internal static IReadOnlyDictionary<string, string> ParseCache(string text)
     {
         var found = new Dictionary<string, string>(StringComparer.Ordinal);

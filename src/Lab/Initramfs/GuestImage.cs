@@ -23,11 +23,11 @@ internal static class GuestImage
         archive.AddText("/etc/load-vsock", 0x1A4, string.Concat(vsock.Select(m => m.Name + "\n")));
         archive.AddCopy("/usr/sbin/ethtool", 0x1ED, files.EthtoolProgram);
         var libraries = new SortedDictionary<string, string>(StringComparer.Ordinal);
-        await CollectAsync(files.EthtoolProgram, SharedLibraries.PathIn(files.Ethtool));
+        await SharedLibraries.CollectAsync(libraries, files.EthtoolProgram, SharedLibraries.PathIn(files.Ethtool), cancel);
         if (reporter is not null)
         {
             archive.AddCopy("/bin/exitless-guest-reporter", 0x1ED, reporter);
-            await CollectAsync(reporter, null);
+            await SharedLibraries.CollectAsync(libraries, reporter, null, cancel);
         }
         foreach (var (target, file) in libraries)
             archive.AddCopy(target, 0x1ED, file);
@@ -49,11 +49,5 @@ internal static class GuestImage
             archive.AddText("/bin/" + command, 0x1ED, Script.Read("guest-" + command));
         foreach (var file in extra)
             archive.AddCopy(file.Target, (uint)File.GetUnixFileMode(file.Source) & 0x1FF, file.Source);
-
-        async Task CollectAsync(string program, string? searchPath)
-        {
-            foreach (var (name, file) in await SharedLibraries.OfAsync(program, searchPath, cancel))
-                libraries[name.StartsWith('/') ? name : "/usr/lib/x86_64-linux-gnu/" + name] = file;
-        }
     }
 }

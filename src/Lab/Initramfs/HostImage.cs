@@ -60,12 +60,14 @@ internal sealed class HostImage(LabFiles files, LabHostOptions options, string m
         var libraries = new SortedDictionary<string, string>(StringComparer.Ordinal);
         foreach (var soname in (string[])[.. Libraries, .. TlsLibraries])
         {
-            if (await SharedLibraries.FindAsync(soname, files.Libraries, cancel) is { } file)
-                await CollectAsync(soname, file);
+            if (await SharedLibraries.FindAsync(soname, files.Libraries, cancel) is not { } file)
+                continue;
+            libraries[SharedLibraries.PathOf(soname)] = file;
+            await SharedLibraries.CollectAsync(libraries, file, null, cancel);
         }
         if (options.AgentPath is { } agent)
         {
-            await CollectAsync(null, agent);
+            await SharedLibraries.CollectAsync(libraries, agent, null, cancel);
             archive.AddCopy("/usr/bin/exitless-agent", 0x1ED, agent);
             if (PublishedVmm.Of(agent) is { } vmm)
                 archive.AddCopy("/usr/bin/exitless-vmm", 0x1ED, vmm);
@@ -74,14 +76,6 @@ internal sealed class HostImage(LabFiles files, LabHostOptions options, string m
             archive.AddCopy(target, 0x1ED, file);
         foreach (var file in options.Files)
             archive.AddCopy(file.Target, (uint)File.GetUnixFileMode(file.Source) & 0x1FF, file.Source);
-
-        async Task CollectAsync(string? soname, string file)
-        {
-            if (soname is not null)
-                libraries["/usr/lib/x86_64-linux-gnu/" + soname] = file;
-            foreach (var (name, path) in await SharedLibraries.OfAsync(file, null, cancel))
-                libraries[name.StartsWith('/') ? name : "/usr/lib/x86_64-linux-gnu/" + name] = path;
-        }
     }
 
     private string Environment()

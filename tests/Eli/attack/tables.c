@@ -1,39 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * A guest that attacks its host through ELI (src/Eli). Loading it runs one attack on the loading CPU, for a bounded time, and puts the
- * guest right again where that can be done: insmod attack.ko what=NAME seconds=N. Afterwards
- *   /sys/module/attack/parameters/rounds	how often the attack did its deed
- *   /sys/module/attack/parameters/eaten	interrupts that a handler of the attacker's took
- * `spin` attacks nothing: it is the control run. `churn` does what a guest may do, often.
- */
-#include <linux/delay.h>
-#include <linux/io.h>
+/* Attacks by interrupt tables: the attacker's own in the place of the guest's, or of the shadow (src/Eli). */
+#include <linux/gfp.h>
 #include <linux/irq.h>
-#include <linux/kthread.h>
-#include <linux/module.h>
-#include <linux/pci.h>
+#include <linux/irqflags.h>
+#include <linux/mm.h>
+#include <linux/smp.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
 #include <asm/apicdef.h>
-#include <asm/desc.h>
 #include <asm/hw_irq.h>
 #include <asm/irq_vectors.h>
-#include <asm/msr.h>
 #include <asm/pgtable.h>
-#include <asm/tsc.h>
+#include "attack.h"
 
 #define SHADOWS		0xa0000ul	/* guest-physical; a page for each vCPU (docs/vmm-machine.md) */
-#define X2APIC_EOI	0x80b
-#define X2APIC_ICR	0x830
-
-static char *what = "spin";
-module_param(what, charp, 0444);
-static unsigned int seconds = 5;
-module_param(seconds, uint, 0444);
-static ulong rounds;
-module_param(rounds, ulong, 0444);
-ulong attack_eaten;
-module_param_named(eaten, attack_eaten, ulong, 0444);
 
 void attack_return(void);
 void attack_eat(void);
@@ -73,42 +53,6 @@ asm(".pushsection .text\n"
     "	int3\n"
     ".popsection\n");
 
-static u64 deadline;
-
-static bool on(void)
-{
-	return rdtsc_ordered() < deadline;
-}
-
-static void spin_us(u64 us)
-{
-	u64 end = rdtsc_ordered() + us * tsc_khz / 1000;
-
-	while (rdtsc_ordered() < end)
-		barrier();
-}
-
-/* An exit that the guest chooses. */
-static void leave(void)
-{
-	cpuid_eax(0);
-}
-
-static void set_idt(unsigned long address, u16 size)
-{
-	struct desc_ptr to = { .size = size, .address = address };
-
-	asm volatile("lidt %0" : : "m"(to));
-}
-
-static struct desc_ptr get_idt(void)
-{
-	struct desc_ptr at;
-
-	asm volatile("sidt %0" : "=m"(at));
-	return at;
-}
-
 static void aim(gate_desc *table, int first, int last, void (*handler)(void))
 {
 	unsigned long at = (unsigned long)handler;
@@ -140,60 +84,6 @@ static void raise_all(void)
 	}
 }
 
-static int spin(void)
-{
-	for (; on(); rounds++)
-		barrier();
-	return 0;
-}
-
-static int if0(void)
-{
-	local_irq_disable();
-	for (; on(); rounds++)
-		barrier();
-	local_irq_enable();
-	return 0;
-}
-
-/* Each time shorter than the watchdog notices, then an exit that looks like good behaviour. */
-static int if0_pulse(void)
-{
-	for (; on(); rounds++) {
-		local_irq_disable();
-		spin_us(80000);
-		leave();
-		local_irq_enable();
-	}
-	return 0;
-}
-
-static int if0_halt(void)
-{
-	local_irq_disable();
-	for (; on(); rounds++)
-		asm volatile("hlt" : : : "memory");
-	local_irq_enable();
-	return 0;
-}
-
-static int cr8(void)
-{
-	for (; on(); rounds++) {
-		asm volatile("mov %0, %%cr8" : : "r"(15ul));
-		spin_us(20000);
-	}
-	asm volatile("mov %0, %%cr8" : : "r"(0ul));
-	return 0;
-}
-
-static int eoistorm(void)
-{
-	for (; on(); rounds++)
-		wrmsrl(X2APIC_EOI, 0);
-	return 0;
-}
-
 static int with_copy(int last, void (*handler)(void), void (*act)(void))
 {
 	struct desc_ptr own = get_idt();
@@ -219,42 +109,42 @@ static int with_copy(int last, void (*handler)(void), void (*act)(void))
 
 static void idle(void)
 {
-	for (; on(); rounds++)
+	for (; on(); attack_rounds++)
 		spin_us(1000);
 }
 
 static void ints(void)
 {
-	for (; on(); rounds++) {
+	for (; on(); attack_rounds++) {
 		local_irq_disable();
 		((void (*)(void))attack_ints)();
 		local_irq_enable();
 	}
 }
 
-static int noeoi(void)
+int attack_noeoi(void)
 {
 	return with_copy(LOCAL_TIMER_VECTOR - 1, attack_return, idle);
 }
 
-static int lidt_copy(void)
+int attack_lidt_copy(void)
 {
 	return with_copy(255, attack_eat, idle);
 }
 
-static int intn(void)
+int attack_intn(void)
 {
 	return with_copy(255, attack_return, ints);
 }
 
-static int lidt_garbage(void)
+int attack_lidt_garbage(void)
 {
 	struct desc_ptr own = get_idt();
 
 	local_irq_disable();
-	for (; on(); rounds++) {
+	for (; on(); attack_rounds++) {
 		/* Canonical, and mapped by nobody: Documentation/arch/x86/x86_64/mm.rst, "unused hole". */
-		set_idt(0xfffffbf000000000ul + PAGE_SIZE * (rounds & 255), own.size);
+		set_idt(0xfffffbf000000000ul + PAGE_SIZE * (attack_rounds & 255), own.size);
 		spin_us(50000);
 	}
 	set_idt(own.address, own.size);
@@ -263,13 +153,13 @@ static int lidt_garbage(void)
 }
 
 /* The first interrupt that comes is the guest's end. */
-static int lidt_garbage_open(void)
+int attack_lidt_garbage_open(void)
 {
 	set_idt(0xfffffbf000000000ul, PAGE_SIZE - 1);
-	return spin();
+	return attack_spin();
 }
 
-static int idt_alias(void)
+int attack_idt_alias(void)
 {
 	struct desc_ptr own = get_idt();
 	unsigned int level;
@@ -287,7 +177,7 @@ static int idt_alias(void)
 	}
 	local_irq_disable();
 	memcpy(saved, alias, PAGE_SIZE);
-	for (; on(); rounds++) {
+	for (; on(); attack_rounds++) {
 		aim(alias, FIRST_EXTERNAL_VECTOR, 255, attack_eat);
 		local_irq_enable();
 		spin_us(100000);
@@ -321,7 +211,7 @@ static void map_shadow(pte_t *pte, unsigned long address, pte_t value)
 }
 
 /* Without its shadow, the processor finds no gate for the next interrupt, nor for the fault that follows. */
-static int shadow_unmap(void)
+int attack_shadow_unmap(void)
 {
 	unsigned long address;
 	pte_t *pte = shadow_entry(&address), good;
@@ -330,7 +220,7 @@ static int shadow_unmap(void)
 		return -ENXIO;
 	good = *pte;
 	map_shadow(pte, address, __pte(0));
-	spin();
+	attack_spin();
 	map_shadow(pte, address, good);
 	return 0;
 }
@@ -355,9 +245,9 @@ static int swallow(u64 period_us)
 		if (period_us)
 			spin_us(period_us);
 		else
-			spin();
+			attack_spin();
 		map_shadow(pte, address, good);
-		rounds++;
+		attack_rounds++;
 		leave();
 	}
 	local_irq_disable();
@@ -367,118 +257,12 @@ static int swallow(u64 period_us)
 	return 0;
 }
 
-static int shadow_remap(void)
+int attack_shadow_remap(void)
 {
 	return swallow(0);
 }
 
-static int shadow_flip(void)
+int attack_shadow_flip(void)
 {
 	return swallow(60000);
 }
-
-static void reload_here(void *unused)
-{
-	struct desc_ptr own = get_idt();
-
-	set_idt(own.address, own.size);
-}
-
-/*
- * Masks and unmasks every entry of each network function's MSI-X table (PCI Local Bus Specification 3.0, 6.8.2.9). Slowly, it is no attack:
- * every CPU loads the IDT that it has in between.
- */
-static int msix(bool slowly)
-{
-	struct pci_dev *device = NULL;
-	void __iomem *table[4];
-	int entries[4], tables = 0, i, entry;
-
-	while (tables < 4 && (device = pci_get_class(PCI_CLASS_NETWORK_ETHERNET << 8, device))) {
-		u16 control;
-		u32 where;
-
-		if (!device->msix_cap)
-			continue;
-		pci_read_config_word(device, device->msix_cap + PCI_MSIX_FLAGS, &control);
-		pci_read_config_dword(device, device->msix_cap + PCI_MSIX_TABLE, &where);
-		entries[tables] = (control & PCI_MSIX_FLAGS_QSIZE) + 1;
-		table[tables] = ioremap(pci_resource_start(device, where & PCI_MSIX_TABLE_BIR) + (where & PCI_MSIX_TABLE_OFFSET),
-					entries[tables] * PCI_MSIX_ENTRY_SIZE);
-		if (table[tables])
-			tables++;
-	}
-	if (!tables)
-		return -ENODEV;
-	for (; on(); rounds++) {
-		for (i = 0; i < tables; i++) {
-			for (entry = 0; entry < entries[i]; entry++) {
-				void __iomem *control = table[i] + entry * PCI_MSIX_ENTRY_SIZE + PCI_MSIX_ENTRY_VECTOR_CTRL;
-
-				writel(PCI_MSIX_ENTRY_CTRL_MASKBIT, control);
-				writel(0, control);
-			}
-		}
-		if (slowly) {
-			on_each_cpu(reload_here, NULL, 1);
-			msleep(20);
-		} else {
-			cond_resched();
-		}
-	}
-	for (i = 0; i < tables; i++)
-		iounmap(table[i]);
-	return 0;
-}
-
-static int msix_storm(void)
-{
-	return msix(false);
-}
-
-static int churn(void)
-{
-	return msix(true);
-}
-
-static const struct {
-	const char *name;
-	int (*run)(void);
-	bool sleeps;
-} attacks[] = {
-	{ "spin", spin }, { "if0", if0 }, { "if0-pulse", if0_pulse }, { "if0-halt", if0_halt }, { "cr8", cr8 }, { "noeoi", noeoi },
-	{ "eoistorm", eoistorm }, { "lidt-garbage", lidt_garbage }, { "lidt-garbage-open", lidt_garbage_open },
-	{ "lidt-copy", lidt_copy }, { "idt-alias", idt_alias }, { "intn", intn }, { "shadow-unmap", shadow_unmap },
-	{ "shadow-remap", shadow_remap }, { "shadow-flip", shadow_flip }, { "msix-storm", msix_storm, true },
-	{ "churn", churn, true },
-};
-
-static int __init attack_init(void)
-{
-	unsigned int i;
-	int error;
-
-	for (i = 0; i < ARRAY_SIZE(attacks); i++) {
-		if (strcmp(what, attacks[i].name))
-			continue;
-		/* The others stay on their CPU: an attacker is never interrupted long enough to be moved, and a thread bound to one is not moved at all. */
-		if (!attacks[i].sleeps)
-			set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
-		deadline = rdtsc_ordered() + (u64)seconds * tsc_khz * 1000;
-		error = attacks[i].run();
-		if (error)
-			pr_err("attack: %s could not be done: %d\n", what, error);
-		return error;
-	}
-	pr_err("attack: there is no attack `%s`\n", what);
-	return -EINVAL;
-}
-
-static void __exit attack_exit(void)
-{
-}
-
-module_init(attack_init);
-module_exit(attack_exit);
-MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("a guest that attacks its host through ELI");
