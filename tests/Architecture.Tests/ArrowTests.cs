@@ -14,6 +14,7 @@ public sealed class ArrowTests
         ["src/Contracts"] = [],
         ["src/Agent"] = ["src/Vmm", "src/Linux", "src/Contracts"],
         ["src/ControlPlane"] = ["src/Contracts"],
+        ["src/Simulator"] = ["src/Contracts"],
         ["migrations"] = ["src/ControlPlane"],
         ["web"] = ["src/ControlPlane", "migrations"],
         ["src/Lab"] = [],

@@ -1,0 +1,85 @@
+using System.Security.Cryptography.X509Certificates;
+using System.Threading.Channels;
+using Exitless.Contracts;
+using Grpc.Core;
+using Grpc.Net.Client;
+
+namespace Exitless.Simulator;
+
+/// <summary>The one stream of a simulated host: dialled, and dialled again after every end with a delay that doubles up to a limit and is drawn at random, as the agent does.</summary>
+internal sealed class SimulatedLink(SimulatedHost host, string hostId, X509Certificate2 certificate, SimulatedPeer peer, TimeProvider time)
+{
+    public const string AgentVersion = "0.1.0-simulated";
+    private const uint Protocol = 1;
+    private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(15);
+
+    /// <summary>Why the last link ended; null: none has.</summary>
+    public string? LastEnd { get; private set; }
+
+    /// <summary>Runs until cancelled, or until the control plane has revoked the certificate.</summary>
+    public async Task RunAsync(CancellationToken stop)
+    {
+        var delay = FirstDelay;
+        using var channel = peer.Open(certificate);
+        while (!stop.IsCancellationRequested)
+        {
+            var welcomed = false;
+            try
+            {
+                await AttachAsync(channel, () => welcomed = true, stop);
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e) when (e is RpcException or IOException or InvalidOperationException or OperationCanceledException)
+            {
+                LastEnd = e is RpcException rpc ? $"{rpc.StatusCode}: {rpc.Status.Detail}" : e.Message;
+                if (e is RpcException { StatusCode: StatusCode.Unauthenticated or StatusCode.PermissionDenied })
+                    return;
+            }
+            delay = welcomed || delay * 2 > LongestDelay ? (welcomed ? FirstDelay : LongestDelay) : delay * 2;
+            await Task.Delay(delay * (0.5 + Random.Shared.NextDouble() / 2), time, stop).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private async Task AttachAsync(GrpcChannel channel, Action onWelcome, CancellationToken stop)
+    {
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        using var call = new AgentLink.AgentLinkClient(channel).Attach(cancellationToken: ended.Token);
+        await call.RequestStream.WriteAsync(new AgentMessage
+        {
+            Hello = new Hello { Protocol = Protocol, HostId = hostId, HostName = host.Name, AgentVersion = AgentVersion, BootId = host.BootId, WantedGeneration = host.WantedGeneration },
+        }, ended.Token);
+        if (!await call.ResponseStream.MoveNext(ended.Token) || call.ResponseStream.Current.Welcome is not { } welcome)
+            throw new InvalidOperationException("The control plane did not begin with its welcome.");
+        onWelcome();
+        var outgoing = host.LinkUp(welcome);
+        try
+        {
+            Task[] work = [ReadAsync(call.ResponseStream, ended.Token), WriteAsync(outgoing, call.RequestStream, ended.Token)];
+            var first = await Task.WhenAny(work);
+            await ended.CancelAsync();
+            await Task.WhenAll(work).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await first;
+        }
+        finally
+        {
+            host.LinkDown();
+        }
+    }
+
+    private async Task ReadAsync(IAsyncStreamReader<ControlMessage> stream, CancellationToken stop)
+    {
+        while (await stream.MoveNext(stop))
+            host.Take(stream.Current);
+        throw new InvalidOperationException("The control plane closed the stream.");
+    }
+
+    private static async Task WriteAsync(ChannelReader<AgentMessage> outgoing, IClientStreamWriter<AgentMessage> stream, CancellationToken stop)
+    {
+        await foreach (var message in outgoing.ReadAllAsync(stop))
+            await stream.WriteAsync(message, stop);
+    }
+}
