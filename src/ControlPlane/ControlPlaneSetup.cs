@@ -3,6 +3,7 @@ using Exitless.ControlPlane.Authority;
 using Exitless.ControlPlane.Configuration;
 using Exitless.ControlPlane.Database;
 using Exitless.ControlPlane.Events;
+using Exitless.ControlPlane.Fleet;
 using Exitless.ControlPlane.Hosts;
 using Exitless.ControlPlane.Identity;
 using Exitless.ControlPlane.Link;
@@ -59,6 +60,7 @@ public static class ControlPlaneSetup
         services.AddSingleton<ServerCertificates>().AddHostedService(p => p.GetRequiredService<ServerCertificates>());
 
         services.AddSingleton<IHostDirectory, HostDirectory>().AddSingleton<IHostFindings, HostFindings>().AddSingleton<IVmService, VmService>().AddSingleton<IOperationLog, OperationLog>().AddSingleton<IEventLog, EventLog>();
+        services.AddFleet();
         services.AddSingleton<NewestRows>().AddSingleton<IMetricsQuery, MetricsQuery>().AddSingleton<IEnrolmentTokens, EnrolmentTokens>();
         services.AddSingleton<ApiTokens>().AddSingleton<IApiTokens>(p => p.GetRequiredService<ApiTokens>());
         services.AddSingleton<OperationView>().AddSingleton<OperationExpiry>().AddHostedService(p => p.GetRequiredService<OperationExpiry>());

@@ -25,6 +25,8 @@ public abstract class DashboardContext : BunitContext
         Services.AddSingleton<IEventLog>(Store.Events);
         Services.AddSingleton<IEnrolmentTokens>(Store.EnrolmentTokens);
         Services.AddSingleton<IApiTokens>(Store.ApiTokens);
+        Services.AddSingleton<IFleetLists>(Store.Fleet);
+        Services.AddSingleton<IFleetOverview>(Store.Fleet);
         Services.AddSingleton<IChangeFeed>(Store.Feed);
         Services.AddScoped<PersonsChanges>();
         this.AddAuthorization().SetAuthorized("admin");

@@ -103,7 +103,7 @@ public sealed class HostPagesTests : DashboardContext
         Store.Hosts.Findings.Add(new(b.Id, "b", "iommu", null, FindingSeverity.Blocker, "There is no IOMMU", [], "Firmware: turn on AMD-Vi (IOMMU).", true, MemoryStore.Epoch));
 
         Store.Feed.Tell(ChangeKind.Host, b.Id);
-        var rows = page.WaitForElement(Id("findings")).QuerySelectorAll(".findings > li");
+        var rows = page.WaitForElement(Id("findings")).QuerySelectorAll(Id("list-row"));
 
         Assert.Equal(["b", "a"], rows.Select(row => row.QuerySelector("a")!.TextContent));
         Assert.Equal($"/hosts/{b.Id}", rows[0].QuerySelector("a")!.GetAttribute("href"));

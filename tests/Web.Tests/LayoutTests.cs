@@ -89,13 +89,14 @@ public sealed class LayoutTests : DashboardContext
     }
 
     [Fact]
-    public void An_operation_row_opens_to_its_steps_and_problem()
+    public void An_operation_row_leads_to_its_steps_and_problem()
     {
         var host = Store.AddHost("h1");
-        Store.AddOperation(host, null, OperationState.Failed, "Start VM a on h1", new ProblemDto("memlock", "The memlock limit is too low.", "512 MiB are needed, 64 KiB allowed.", "Raise LimitMEMLOCK.", null));
-        var page = Show<Exitless.Web.Components.Pages.Operations>();
+        var operation = Store.AddOperation(host, null, OperationState.Failed, "Start VM a on h1", new ProblemDto("memlock", "The memlock limit is too low.", "512 MiB are needed, 64 KiB allowed.", "Raise LimitMEMLOCK.", null));
+        var list = Show<Exitless.Web.Components.Pages.Operations>();
+        Assert.Equal($"/operations/{operation.Id}", list.WaitForElement(Id("operation-link")).GetAttribute("href"));
 
-        page.WaitForElement(Id("operation-row")).Click();
+        var page = Render<OperationDetail>(p => p.Add(x => x.Id, operation.Id));
 
         Assert.Contains("Raise LimitMEMLOCK.", page.WaitForElement(Id("operation-problem")).TextContent, StringComparison.Ordinal);
         Assert.NotEmpty(page.FindAll(Id("steps")));

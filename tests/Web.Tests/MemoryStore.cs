@@ -16,6 +16,7 @@ public sealed class MemoryStore
         Events = new EventPart();
         EnrolmentTokens = new EnrolmentPart(this);
         ApiTokens = new ApiTokenPart(this);
+        Fleet = new FleetPart(this);
     }
 
     public FeedPart Feed { get; }
@@ -25,6 +26,7 @@ public sealed class MemoryStore
     public EventPart Events { get; }
     public EnrolmentPart EnrolmentTokens { get; }
     public ApiTokenPart ApiTokens { get; }
+    public FleetPart Fleet { get; }
 
     /// <summary>Thrown by the next change.</summary>
     public ProblemException? Refusal { get; set; }
@@ -107,6 +109,8 @@ public sealed class MemoryStore
         public List<HostDto> All { get; } = [];
         public List<DeviceDto> Devices { get; } = [];
         public int Readings { get; private set; }
+
+        public void CountReading() => Readings++;
 
         public Task<IReadOnlyList<HostDto>> ListAsync(CancellationToken ct)
         {

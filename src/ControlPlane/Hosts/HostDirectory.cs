@@ -19,10 +19,24 @@ internal sealed class HostDirectory(
         return await ReadAsync(db, null, ct);
     }
 
+    /// <summary>These hosts, by name.</summary>
+    internal async Task<IReadOnlyList<HostDto>> ReadAsync(IReadOnlyList<Guid> hostIds, CancellationToken ct)
+    {
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        return await ReadAsync(db, hostIds, ct);
+    }
+
+    /// <summary>Devices of these hosts.</summary>
+    internal async Task<IReadOnlyList<DeviceDto>> ReadDevicesAsync(IReadOnlyList<Guid> hostIds, CancellationToken ct)
+    {
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        return await DevicesAsync(db, await db.Hosts.AsNoTracking().Where(h => hostIds.Contains(h.Id)).ToDictionaryAsync(h => h.Id, h => h.Name, ct), hostIds, ct);
+    }
+
     public async Task<HostDto> GetAsync(Guid hostId, CancellationToken ct)
     {
         await using var db = await contexts.CreateDbContextAsync(ct);
-        return (await ReadAsync(db, hostId, ct)).SingleOrDefault() ?? throw ProblemException.NotFound("Host", hostId);
+        return (await ReadAsync(db, [hostId], ct)).SingleOrDefault() ?? throw ProblemException.NotFound("Host", hostId);
     }
 
     public async Task<IReadOnlyList<DeviceDto>> ListDevicesAsync(Guid? hostId, CancellationToken ct)
@@ -31,7 +45,7 @@ internal sealed class HostDirectory(
         var hosts = await db.Hosts.AsNoTracking().Where(h => hostId == null || h.Id == hostId).ToDictionaryAsync(h => h.Id, h => h.Name, ct);
         if (hostId is { } id && hosts.Count == 0)
             throw ProblemException.NotFound("Host", id);
-        return await DevicesAsync(db, hosts, hostId, ct);
+        return await DevicesAsync(db, hosts, hostId is { } one ? [one] : null, ct);
     }
 
     public async Task<IReadOnlyList<ObservedVmDto>> ListObservedVmsAsync(Guid hostId, CancellationToken ct)
@@ -92,23 +106,23 @@ internal sealed class HostDirectory(
         await (from d in db.VmDevices join v in db.Vms on d.VmId equals v.Id where d.HostId == hostId select new { d.Address, v.Id, v.Name })
             .ToDictionaryAsync(d => d.Address, d => new VmReferenceDto(d.Id, d.Name), StringComparer.Ordinal, ct);
 
-    private async Task<List<HostDto>> ReadAsync(ControlPlaneContext db, Guid? hostId, CancellationToken ct)
+    private async Task<List<HostDto>> ReadAsync(ControlPlaneContext db, IReadOnlyList<Guid>? hostIds, CancellationToken ct)
     {
-        var rows = await db.Hosts.AsNoTracking().Where(h => hostId == null || h.Id == hostId).OrderBy(h => h.Name).ThenBy(h => h.Id).ToListAsync(ct);
-        var vms = await db.Vms.Where(v => hostId == null || v.HostId == hostId).GroupBy(v => v.HostId).Select(g => new { g.Key, Count = g.Count() }).ToDictionaryAsync(g => g.Key, g => g.Count, ct);
-        var ends = await db.AgentCertificates.Where(c => (hostId == null || c.HostId == hostId) && c.RevokedAt == null).GroupBy(c => c.HostId).Select(g => new { g.Key, End = g.Max(c => c.NotAfter) }).ToDictionaryAsync(g => g.Key, g => g.End, ct);
-        var devices = (await DevicesAsync(db, rows.ToDictionary(r => r.Id, r => r.Name), hostId, ct)).Where(d => d.Kind == DeviceKind.Vf).ToLookup(d => d.HostId);
+        var rows = await db.Hosts.AsNoTracking().Where(h => hostIds == null || hostIds.Contains(h.Id)).OrderBy(h => h.Name).ThenBy(h => h.Id).ToListAsync(ct);
+        var vms = await db.Vms.Where(v => hostIds == null || hostIds.Contains(v.HostId)).GroupBy(v => v.HostId).Select(g => new { g.Key, Count = g.Count() }).ToDictionaryAsync(g => g.Key, g => g.Count, ct);
+        var ends = await db.AgentCertificates.Where(c => (hostIds == null || hostIds.Contains(c.HostId)) && c.RevokedAt == null).GroupBy(c => c.HostId).Select(g => new { g.Key, End = g.Max(c => c.NotAfter) }).ToDictionaryAsync(g => g.Key, g => g.End, ct);
+        var devices = (await DevicesAsync(db, rows.ToDictionary(r => r.Id, r => r.Name), hostIds, ct)).Where(d => d.Kind == DeviceKind.Vf).ToLookup(d => d.HostId);
         return [.. rows.Select(h => new HostDto(
             h.Id, h.Name, links.IsConnected(h.Id), h.LastSeenAt, h.EnrolledAt, h.RevokedAt, ends.TryGetValue(h.Id, out var end) ? end : null, h.AgentVersion, h.Facts, h.Capabilities,
             vms.GetValueOrDefault(h.Id), devices[h.Id].Count(), devices[h.Id].Count(d => d.Assignable)))];
     }
 
-    private static async Task<List<DeviceDto>> DevicesAsync(ControlPlaneContext db, Dictionary<Guid, string> hosts, Guid? hostId, CancellationToken ct)
+    private static async Task<List<DeviceDto>> DevicesAsync(ControlPlaneContext db, Dictionary<Guid, string> hosts, IReadOnlyList<Guid>? hostIds, CancellationToken ct)
     {
-        var rows = await db.Devices.AsNoTracking().Where(d => hostId == null || d.HostId == hostId).ToListAsync(ct);
-        var owners = await (from d in db.VmDevices join v in db.Vms on d.VmId equals v.Id where hostId == null || d.HostId == hostId select new { d.HostId, d.Address, v.Id, v.Name })
+        var rows = await db.Devices.AsNoTracking().Where(d => hostIds == null || hostIds.Contains(d.HostId)).ToListAsync(ct);
+        var owners = await (from d in db.VmDevices join v in db.Vms on d.VmId equals v.Id where hostIds == null || hostIds.Contains(d.HostId) select new { d.HostId, d.Address, v.Id, v.Name })
             .ToDictionaryAsync(d => (d.HostId, d.Address), d => new VmReferenceDto(d.Id, d.Name), ct);
-        var pfs = await db.Pfs.AsNoTracking().Where(p => hostId == null || p.HostId == hostId).ToDictionaryAsync(p => (p.HostId, p.Address), ct);
+        var pfs = await db.Pfs.AsNoTracking().Where(p => hostIds == null || hostIds.Contains(p.HostId)).ToDictionaryAsync(p => (p.HostId, p.Address), ct);
         return [.. rows.OrderBy(d => hosts.GetValueOrDefault(d.HostId), StringComparer.Ordinal).ThenBy(d => d.HostId).ThenBy(d => d.Address, StringComparer.Ordinal).Select(d =>
         {
             var (f, owner, pf) = (d.Facts, owners.GetValueOrDefault((d.HostId, d.Address)), pfs.GetValueOrDefault((d.HostId, d.Address)));

@@ -15,6 +15,9 @@ internal sealed class LinkRegistry
 
     public bool IsConnected(Guid hostId) => _links.ContainsKey(hostId);
 
+    /// <summary>Hosts whose links are up.</summary>
+    public IReadOnlyCollection<Guid> Connected => [.. _links.Keys];
+
     /// <summary>The newest link of a host wins: an agent that dials again knows better than we do that its last link is dead.</summary>
     public void Open(HostLink link)
     {

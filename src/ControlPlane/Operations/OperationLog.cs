@@ -20,6 +20,18 @@ internal sealed class OperationLog(
         var rows = await db.Operations.AsNoTracking()
             .Where(o => (filter.HostId == null || o.HostId == filter.HostId) && (filter.VmId == null || o.VmId == filter.VmId) && (filter.Active == null || filter.Active == (o.FinishedAt == null)))
             .OrderByDescending(o => o.Id).Take(filter.Limit).ToListAsync(ct);
+        return await ViewAsync(db, rows, ct);
+    }
+
+    /// <summary>These operations, in no order.</summary>
+    internal async Task<IReadOnlyList<OperationDto>> ReadAsync(IReadOnlyList<Guid> ids, CancellationToken ct)
+    {
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        return await ViewAsync(db, await db.Operations.AsNoTracking().Where(o => ids.Contains(o.Id)).ToListAsync(ct), ct);
+    }
+
+    private async Task<IReadOnlyList<OperationDto>> ViewAsync(ControlPlaneContext db, List<OperationRow> rows, CancellationToken ct)
+    {
         var hostIds = rows.Select(r => r.HostId).Distinct().ToList();
         var hosts = await db.Hosts.AsNoTracking().Where(h => hostIds.Contains(h.Id)).Select(h => new { h.Id, h.OfferedGeneration, h.LastSeenAt }).ToDictionaryAsync(h => h.Id, ct);
         return [.. rows.Select(r => hosts.GetValueOrDefault(r.HostId) is { } h ? view.ToDto(r, h.OfferedGeneration, h.LastSeenAt) : view.ToDto(r, long.MaxValue, null))];

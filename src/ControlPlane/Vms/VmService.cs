@@ -22,6 +22,13 @@ internal sealed class VmService(
         return await ReadAsync(db, db.Vms.Where(v => hostId == null || v.HostId == hostId), ct);
     }
 
+    /// <summary>These VMs, by name.</summary>
+    internal async Task<IReadOnlyList<VmDto>> ReadAsync(IReadOnlyList<Guid> vmIds, CancellationToken ct)
+    {
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        return await ReadAsync(db, db.Vms.Where(v => vmIds.Contains(v.Id)), ct);
+    }
+
     public async Task<VmDto> GetAsync(Guid vmId, CancellationToken ct)
     {
         await using var db = await contexts.CreateDbContextAsync(ct);

@@ -3,6 +3,8 @@ namespace Exitless.Web.Components.Layout;
 /// <summary>Line icons of the navigation: paths on a 24 × 24 grid.</summary>
 internal static class NavIcons
 {
+    public const string Overview = "M4 4h7v7H4zM13 4h7v4h-7zM13 11h7v9h-7zM4 14h7v6H4z";
+    public const string Devices = "M7 7h10v10H7zM10 3v4M14 3v4M10 17v4M14 17v4M3 10h4M3 14h4M17 10h4M17 14h4";
     public const string Hosts = "M4 4h16v6H4zM4 14h16v6H4zM8 7h.01M8 17h.01";
     public const string Vms = "M3 5h18v11H3zM8 20h8M12 16v4";
     public const string Doctor = "M3 12h4l2-6 4 12 2-6h6";

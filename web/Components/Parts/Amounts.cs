@@ -1,9 +1,14 @@
+using System.Globalization;
+
 namespace Exitless.Web.Components.Parts;
 
 /// <summary>Amounts as people read them.</summary>
 internal static class Amounts
 {
     private static readonly string[] Units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+
+    /// <summary>Thousands set apart by narrow spaces (ISO 80000-1 §7.3.1).</summary>
+    public static NumberFormatInfo Digits { get; } = new() { NumberGroupSeparator = "\u202f" };
 
     /// <summary>Bytes in binary units, with three figures that matter.</summary>
     public static string Bytes(long bytes)
