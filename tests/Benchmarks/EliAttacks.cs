@@ -8,6 +8,8 @@ internal sealed class EliAttacks(LabHost host, string vf)
 {
     private const double LeastShare = 0.95;
     private const int SlowestCallMs = 2000;
+    private const int MostControls = 4;
+    private const double ControlSlack = 0.03;
 
     public static async Task<IReadOnlyList<EliAttackResult>> RunAsync(EliLab lab)
     {
@@ -25,7 +27,7 @@ internal sealed class EliAttacks(LabHost host, string vf)
     private async Task<EliAttackResult> MeasureAsync(string name)
     {
         await RunAsync(EliLab.Start("full", " exitless.gateway=10.0.3.2 exitless.ping=10.0.3.2", vf));
-        var control = HostTicks.Parse(await RunAsync(Attacked("spin")));
+        var control = await ControlAsync();
         var before = EliWindow.Parse(await RunAsync("host before.\n"));
         var during = HostTicks.Parse(await RunAsync(Attacked(name)));
         // The attacker may have ended itself, and its counters with it.
@@ -44,6 +46,21 @@ internal sealed class EliAttacks(LabHost host, string vf)
             Rise("eli_fallbacks"),
             int.Parse(warnings.Trim(), CultureInfo.InvariantCulture),
             during.Share >= LeastShare * control.Share && during.Calls > 0 && during.SlowestMs < SlowestCallMs && (alive || Attack.Fatal.Contains(name)));
+    }
+
+    /// <summary>
+    /// A guest that spins takes no tick from either CPU. A control in which the CPUs differ has measured this machine, whose processors others had, and nothing can be
+    /// compared with it: it is taken again.
+    /// </summary>
+    private async Task<HostTicks> ControlAsync()
+    {
+        var control = HostTicks.Parse(await RunAsync(Attacked("spin")));
+        for (var more = MostControls - 1; more > 0 && Math.Abs(control.Share - 1) > ControlSlack; more--)
+        {
+            Console.WriteLine($"  a control to take again: {control}");
+            control = HostTicks.Parse(await RunAsync(Attacked("spin")));
+        }
+        return control;
     }
 
     // The order goes to the guest without waiting for its answer, which an attack may keep back.

@@ -104,7 +104,7 @@ internal sealed class EliReport(EliResults results, EliChurnResult churn, IReadO
 
             ## Attacks
 
-            A guest that does its worst for {Attack.Seconds} s on CPU 1 ([eli.md](../eli.md), "What attacks have shown"), beside a control in which it spins. Ticks of the host's CPU 1 for each of CPU 0's, which nobody attacks; the host has no tickless mode here.
+            A guest that does its worst for {Attack.Seconds} s on CPU 1 ([eli.md](../eli.md), "What attacks have shown"), beside a control in which it spins. Ticks of the host's CPU 1 for each of CPU 0's, which nobody attacks; the host has no tickless mode here. A control whose own two CPUs differ by more than 3 % has measured the machine beneath and is taken again, at most three times.
 
             | attack | ticks without it | ticks with it | slowest cross-call | watchdog | swallowed, sent again | direct mode taken away | the VM | holds |
             |---|---|---|---|---|---|---|---|---|
