@@ -192,6 +192,10 @@ namespace Exitless.Migrations
                         .HasColumnType("bigint")
                         .HasColumnName("offered_generation");
 
+                    b.Property<bool>("Recovering")
+                        .HasColumnType("boolean")
+                        .HasColumnName("recovering");
+
                     b.Property<string>("Report")
                         .HasColumnType("jsonb")
                         .HasColumnName("report");

@@ -143,7 +143,7 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
         _controlPlane = await ResolveAsync(server, stop);
         _inventory.Poke();
         await new ControlLink(
-            _store, _channels, _enroller, _root, server, _signal, [_observedSource, _inventorySource, _reportSource, _foreignSource, _events, _consoles, _samples], () => _wanted.Generation, Receive, _time, _log).RunAsync(stop);
+            _store, _channels, _enroller, _root, server, _signal, [_observedSource, _inventorySource, _reportSource, _foreignSource, _events, _consoles, _samples], _wanted, Receive, _time, _log).RunAsync(stop);
     }
 
     private void Receive(ControlMessage message)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Backup;
 using Exitless.ControlPlane.Configuration;
 using Exitless.ControlPlane.Database;
 using Exitless.ControlPlane.Identity;
@@ -14,20 +15,23 @@ internal static class ControlPlaneCommands
     private const string CreateToken = "create-token";
     private const string CreateEnrolmentToken = "create-enrolment-token";
     private const string ResetPassword = "reset-password";
+    private const string TakeBackup = "backup";
+    private const string Restore = "restore";
 
     private static readonly Actor Shell = new($"shell user {Environment.UserName}");
 
-    public static bool IsCommand(string[] args) => args is [CreateToken or CreateEnrolmentToken or ResetPassword, ..];
+    public static bool IsCommand(string[] args) => args is [CreateToken or CreateEnrolmentToken or ResetPassword or TakeBackup or Restore, ..];
 
     public static async Task<int> RunAsync(WebApplication app, string[] args)
     {
         var database = app.Services.GetRequiredService<DatabaseServer>();
         // Settings may be given as arguments too; those are the configuration's.
         var own = args.Where(a => !a.StartsWith($"--{ControlPlaneOptions.Section}:", StringComparison.OrdinalIgnoreCase) && !a.StartsWith("--ConnectionStrings:", StringComparison.OrdinalIgnoreCase)).ToArray();
-        var root = new RootCommand("The control plane of Exitless.") { TokenCommand(), EnrolmentCommand(), PasswordCommand() };
+        var root = new RootCommand("The control plane of Exitless.") { TokenCommand(), EnrolmentCommand(), PasswordCommand(), BackupCommand(), RestoreCommand() };
         try
         {
-            return await root.Parse(own).InvokeAsync();
+            // Failures are told in our own words, without a stack.
+            return await root.Parse(own).InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
         }
         catch (ProblemException e)
         {
@@ -90,6 +94,36 @@ internal static class ControlPlaneCommands
                 if (await people.ResetPasswordAsync(name) is not { } password)
                     throw new ProblemException(ProblemKind.NotFound, "person-not-found", "Nobody has that name.", $"There is no user '{name}'.", $"The first user is '{People.Administrator}'.");
                 await Console.Out.WriteLineAsync(password);
+                return 0;
+            });
+            return command;
+        }
+
+        Command BackupCommand()
+        {
+            var to = new Option<string>("--to") { Required = true, Description = "The archive to write. Keep it as you keep a key: it holds the CA's." };
+            var without = new Option<bool>("--without-metrics") { Description = "Leaves the metric rows out, which are most of a database." };
+            var command = new Command(TakeBackup, "Writes all that makes this control plane into one archive, while it runs or not, and prints its size.") { to, without };
+            command.SetAction(async (parsed, ct) =>
+            {
+                await ReadyAsync(ct);
+                var size = await app.Services.GetRequiredService<BackupWriter>().WriteAsync(parsed.GetValue(to)!, !parsed.GetValue(without), Console.Error.WriteLine, ct);
+                await Console.Out.WriteLineAsync($"{parsed.GetValue(to)}: {size} bytes");
+                return 0;
+            });
+            return command;
+        }
+
+        Command RestoreCommand()
+        {
+            var from = new Option<string>("--from") { Required = true, Description = "An archive of 'backup'." };
+            var replace = new Option<bool>("--replace") { Description = "Puts it in the place of the fleet and the CA that are there." };
+            var command = new Command(Restore, "Restores a backup, all of it or nothing. The control plane must be stopped.") { from, replace };
+            command.SetAction(async (parsed, ct) =>
+            {
+                await database.StartAsync(claim: true, ct);
+                var (manifest, hosts) = await app.Services.GetRequiredService<Restorer>().RestoreAsync(parsed.GetValue(from)!, parsed.GetValue(replace), Console.Error.WriteLine, ct);
+                await Console.Out.WriteLineAsync($"Restored as of {manifest.TakenAt:u}. Hosts that are to hand over what they were told since: {hosts}. Until each has connected, nothing can be asked of it.");
                 return 0;
             });
             return command;

@@ -1,5 +1,6 @@
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Authority;
+using Exitless.ControlPlane.Backup;
 using Exitless.ControlPlane.Configuration;
 using Exitless.ControlPlane.Database;
 using Exitless.ControlPlane.Events;
@@ -68,7 +69,7 @@ public static class ControlPlaneSetup
         services.AddSingleton<Retention>().AddHostedService(p => p.GetRequiredService<Retention>());
 
         services.AddSingleton<LinkRegistry>().AddSingleton<LiveStreams>().AddSingleton<EnrolmentService>();
-        services.AddSingleton<InventoryIntake>().AddSingleton<ReportIntake>().AddSingleton<ObservedIntake>().AddSingleton<WantedStateReader>();
+        services.AddSingleton<BackupWriter>().AddSingleton<Restorer>().AddSingleton<StoredStateIntake>().AddSingleton<InventoryIntake>().AddSingleton<ReportIntake>().AddSingleton<ObservedIntake>().AddSingleton<WantedStateReader>();
         services.AddGrpc();
         services.AddSignalR(o => o.MaximumReceiveMessageSize = 128 * 1024).AddMessagePackProtocol();
 

@@ -1,4 +1,5 @@
 using Exitless.Agent.Identity;
+using Exitless.Agent.Wanted;
 using Exitless.Contracts;
 using Exitless.Linux;
 using Grpc.Core;
@@ -12,7 +13,7 @@ namespace Exitless.Agent.Link;
 /// </summary>
 internal sealed partial class ControlLink(
     CertificateStore store, ServerChannel channels, Enroller enroller, HostRoot root, Uri server, AsyncSignal signal, IReadOnlyList<ILinkSource> sources,
-    Func<ulong> wantedGeneration, Action<ControlMessage> receive, TimeProvider time, ILogger log)
+    WantedStore wanted, Action<ControlMessage> receive, TimeProvider time, ILogger log)
 {
     private const uint Protocol = 1;
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(500);
@@ -69,7 +70,7 @@ internal sealed partial class ControlLink(
                 HostName = HostFacts.Name(root),
                 AgentVersion = HostFacts.AgentVersion,
                 BootId = HostFacts.BootId(root),
-                WantedGeneration = wantedGeneration(),
+                WantedGeneration = wanted.Generation,
             },
         }, ended.Token);
         var first = await NextAsync(call.ResponseStream, ended.Token).WaitAsync(WelcomeLimit, time, ended.Token);
@@ -77,6 +78,11 @@ internal sealed partial class ControlLink(
             throw new InvalidOperationException("The control plane did not begin with its welcome.");
         onWelcome();
         LinkOpen(log, server, identity.HostId);
+        if (welcome.SendStored)
+        {
+            Handing(log, wanted.Generation);
+            await call.RequestStream.WriteAsync(new AgentMessage { Stored = wanted.Current ?? new WantedState() }, ended.Token);
+        }
         foreach (var source in sources)
             source.Restart(welcome);
         Task[] work = [ReadAsync(call.ResponseStream, ended.Token), WriteAsync(call.RequestStream, ended.Token), RenewAsync(client, identity, ended.Token)];
@@ -168,4 +174,7 @@ internal sealed partial class ControlLink(
 
     [LoggerMessage(4, LogLevel.Warning, "The certificate, good until {NotAfter}, could not be renewed; trying again in a minute")]
     private static partial void RenewalFailed(ILogger log, Exception exception, DateTime notAfter);
+
+    [LoggerMessage(5, LogLevel.Warning, "The control plane's database was restored from an older copy; it is handed what this host was last told, generation {Generation}")]
+    private static partial void Handing(ILogger log, ulong generation);
 }

@@ -1,3 +1,4 @@
+using Exitless.ControlPlane.Backup;
 using Exitless.ControlPlane.Configuration;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
@@ -20,6 +21,12 @@ internal sealed class DatabaseServer(IOptions<ControlPlaneOptions> options, Time
     /// <summary>Connections to it.</summary>
     public NpgsqlDataSource Source => _source ?? throw new InvalidOperationException("The database has not been started.");
 
+    /// <summary>How programs of PostgreSQL's own reach it; with its password.</summary>
+    public string ConnectionString { get; private set; } = "";
+
+    /// <summary>Major version of the private server; null: the database is another's.</summary>
+    public int? PrivateMajor => _private?.Major;
+
     /// <summary>Starts what must be started. A control plane claims the data folder; a command beside it does not.</summary>
     public async Task StartAsync(bool claim, CancellationToken ct)
     {
@@ -38,6 +45,7 @@ internal sealed class DatabaseServer(IOptions<ControlPlaneOptions> options, Time
         }
         try
         {
+            ConnectionString = connection;
             _source = new NpgsqlDataSourceBuilder(connection) { Name = Name }.UseLoggerFactory(loggers).Build();
         }
         catch (ArgumentException e)
@@ -75,6 +83,7 @@ internal sealed class DatabaseStartup(DatabaseServer server, IServiceProvider se
         try
         {
             await db.Database.MigrateAsync(ct);
+            await RestoreMark.TakeAsync(services.GetRequiredService<IDbContextFactory<ControlPlaneContext>>(), services.GetRequiredService<TimeProvider>(), ct);
         }
         catch (NpgsqlException e) when (e is not PostgresException)
         {

@@ -32,6 +32,9 @@ internal sealed partial class PrivatePostgres
     /// <summary>The folder with the cluster's files.</summary>
     public string Cluster => _cluster;
 
+    /// <summary>Its major version.</summary>
+    public int Major => _binaries.Major;
+
     /// <summary>Connection string of one of its databases.</summary>
     public string ConnectionString(string database) => new NpgsqlConnectionStringBuilder
     {

@@ -31,12 +31,25 @@ internal sealed class HostRow
     /// <summary>The newest generation that the agent has said its reports reflect.</summary>
     public long ObservedGeneration { get; set; }
 
+    /// <summary>The database was restored, and this host has not said since what it was last told: nothing may be wanted of it before.</summary>
+    public bool Recovering { get; set; }
+
     public HostFactsDto? Facts { get; set; }
 
     public IReadOnlyList<CapabilityDto> Capabilities { get; set; } = [];
 
     /// <summary>What the doctor found; null before its first report.</summary>
     public StoredReport? Report { get; set; }
+}
+
+/// <summary>What may be asked of a host at all.</summary>
+internal static class HostRules
+{
+    /// <summary>Why nothing can be asked of it now; null: it can.</summary>
+    public static (string Code, string Detail, string Remedy)? Refusal(HostRow host) =>
+        host.RevokedAt is { } revoked ? ("host-revoked", $"The certificates of {host.Name} were revoked at {revoked:u}.", "Enrol the host again first.")
+        : host.Recovering ? ("host-recovering", $"The database was restored from a backup, and {host.Name} has not connected since: what it was told after the backup is not known yet.", "Wait until it is connected; if it never will be, revoke it.")
+        : null;
 }
 
 /// <summary>A PCI function, as its agent last reported it.</summary>

@@ -9,8 +9,8 @@ internal static class VfRules
 
     public static void Check(HostRow host, string address, int count, IReadOnlyList<DeviceRow> devices, Dictionary<string, VmReferenceDto> owners)
     {
-        if (host.RevokedAt is { } revoked)
-            throw new ProblemException(ProblemKind.Conflict, "host-revoked", Title, $"The certificates of {host.Name} were revoked at {revoked:u}.", "Enrol the host again first.");
+        if (HostRules.Refusal(host) is { } refusal)
+            throw new ProblemException(ProblemKind.Conflict, refusal.Code, Title, refusal.Detail, refusal.Remedy);
         var pf = devices.FirstOrDefault(d => d.Address == address)
             ?? throw ProblemException.ForField(ProblemKind.NotFound, "device-not-found", "Device not found.", "address", $"{host.Name} has no PCI device '{address}'.", $"Take an address from /api/v1/hosts/{host.Id:D}/devices, such as 0000:01:00.0.");
         if (pf.PfAddress is { } parent)

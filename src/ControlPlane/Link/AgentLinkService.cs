@@ -16,7 +16,7 @@ namespace Exitless.ControlPlane.Link;
 /// <summary>The one stream of each host.</summary>
 [Authorize(AuthenticationSchemes = AgentCertificateHandler.SchemeName, Policy = AgentCertificateHandler.Policy)]
 internal sealed partial class AgentLinkService(
-    LinkRegistry links, IDbContextFactory<ControlPlaneContext> contexts, ChangeRunner runner, InventoryIntake inventories, ReportIntake reports, ObservedIntake observed, WantedStateReader wanted,
+    LinkRegistry links, IDbContextFactory<ControlPlaneContext> contexts, ChangeRunner runner, StoredStateIntake stored, InventoryIntake inventories, ReportIntake reports, ObservedIntake observed, WantedStateReader wanted,
     MetricsWriter metrics, LiveStreams live, ChangeFeed feed, EnrolmentService enrolment, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<AgentLinkService> logger) : AgentLink.AgentLinkBase
 {
     /// <summary>The protocol that both sides of the link speak.</summary>
@@ -45,7 +45,7 @@ internal sealed partial class AgentLinkService(
         using var silence = new CancellationTokenSource(Silence, time);
         using var opening = CancellationTokenSource.CreateLinkedTokenSource(silence.Token, context.CancellationToken, lifetime.ApplicationStopping);
         var hello = await HelloAsync(requestStream, hostId, opening.Token);
-        var name = await OpenAsync(hostId, hello, context.CancellationToken);
+        var (name, recovers) = await OpenAsync(hostId, hello, context.CancellationToken);
 
         using var link = new HostLink(hostId, name, serial);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(link.Closed, silence.Token, context.CancellationToken, lifetime.ApplicationStopping);
@@ -54,9 +54,13 @@ internal sealed partial class AgentLinkService(
         LogConnected(logger, name, hostId, hello.AgentVersion);
         try
         {
-            link.Send(new ControlMessage { Welcome = await WelcomeAsync(hostId, serial, ct) });
+            var welcome = await WelcomeAsync(hostId, serial, ct);
+            welcome.SendStored = recovers;
+            link.Send(new ControlMessage { Welcome = welcome });
             live.LinkUp(link);
             var writing = WriteAsync(link, responseStream, ct);
+            if (recovers)
+                await RecoverAsync(hostId, hello, requestStream, ct);
             var telling = TellAsync(link, ct);
             var reading = ReadAsync(link, requestStream, silence, ct);
             var first = await Task.WhenAny(reading, writing, telling);
@@ -101,7 +105,14 @@ internal sealed partial class AgentLinkService(
         return hello;
     }
 
-    private Task<string> OpenAsync(Guid hostId, Hello hello, CancellationToken ct) => runner.RunAsync(async (db, changes) =>
+    private async Task RecoverAsync(Guid hostId, Hello hello, IAsyncStreamReader<AgentMessage> requests, CancellationToken ct)
+    {
+        if (!await requests.MoveNext(ct) || requests.Current.Stored is not { } copy)
+            throw new RpcException(new Status(StatusCode.FailedPrecondition, $"The database is older than what this host was last told (generation {hello.WantedGeneration}), and agent {hello.AgentVersion} cannot hand its copy over. Install this version's agent; its VMs run on meanwhile."));
+        await stored.TakeAsync(hostId, copy, ct);
+    }
+
+    private Task<(string Name, bool Recovers)> OpenAsync(Guid hostId, Hello hello, CancellationToken ct) => runner.RunAsync(async (db, changes) =>
     {
         var host = await db.LockHostAsync(hostId, ct) ?? throw new RpcException(new Status(StatusCode.PermissionDenied, "This host was removed. Enrol it again with a new token."));
         host.Name = hello.HostName.Length is > 0 and <= 253 ? LinkMapping.Clean(hello.HostName) : host.Name;
@@ -116,14 +127,11 @@ internal sealed partial class AgentLinkService(
         }
         host.BootId = LinkMapping.Clean(hello.BootId);
         host.LastSeenAt = changes.Now;
-        // An agent that knows more than we do: our database is an older copy. What we want must look newer than what it has.
-        if (hello.WantedGeneration > (ulong)host.WantedGeneration && hello.WantedGeneration < long.MaxValue)
-            host.WantedGeneration = (long)hello.WantedGeneration + 1;
         changes.Tell(db, "host-connected", EventSeverity.Info, $"{host.Name} is connected (agent {host.AgentVersion}).", (host.Id, host.Name));
         changes.Announce(ChangeKind.Host, hostId);
         foreach (var vm in vms)
             changes.Announce(ChangeKind.Vm, vm.Id);
-        return host.Name;
+        return (host.Name, StoredStateIntake.IsNeeded(host, hello.WantedGeneration));
     }, ct);
 
     private async Task<Welcome> WelcomeAsync(Guid hostId, string serial, CancellationToken ct)

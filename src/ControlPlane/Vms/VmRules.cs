@@ -60,9 +60,9 @@ internal static partial class VmRules
     public static void CheckOnHost(CreateVmRequest r, HostView view, Mistakes m)
     {
         var host = view.Host;
-        if (host.RevokedAt is { } revoked)
+        if (HostRules.Refusal(host) is { } refusal)
         {
-            m.Add(ProblemKind.Conflict, "host-revoked", "hostId", $"The certificates of {host.Name} were revoked at {revoked:u}.", "Enrol the host again, or choose another.");
+            m.Add(ProblemKind.Conflict, refusal.Code, "hostId", refusal.Detail, $"{refusal.Remedy} Or choose another host.");
             return;
         }
         if (host.Facts is not { } facts)

@@ -173,8 +173,9 @@ internal sealed class VmService(
         var vm = view.Vms.FirstOrDefault(v => v.Id == vmId) ?? throw ProblemException.NotFound("VM", vmId);
         if (vm.Deleting)
             throw Refuse("vm-deleting", $"VM {vm.Name} is being deleted.", null);
-        if (host.RevokedAt is { } revoked && kind != OperationKind.DeleteVm)
-            throw Refuse("host-revoked", $"The certificates of {host.Name} were revoked at {revoked:u}.", "Enrol the host again first.");
+        // Of a host that will not come back, VMs can be deleted here.
+        if (HostRules.Refusal(host) is { } refusal && (kind != OperationKind.DeleteVm || host.RevokedAt is null))
+            throw Refuse(refusal.Code, refusal.Detail, refusal.Remedy);
         return (host, view, vm);
     }
 

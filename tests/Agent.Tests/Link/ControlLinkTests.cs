@@ -97,6 +97,33 @@ public sealed class ControlLinkTests : IDisposable
     }
 
     [Fact]
+    public async Task A_control_plane_with_an_older_database_is_handed_the_wanted_state_before_all_else()
+    {
+        await using var plane = await ScriptedControlPlane.StartAsync();
+        await using var agent = new RunningAgent(_folder.Path, plane);
+        var first = await plane.NextStreamAsync();
+        await first.WelcomeAsync();
+        var wanted = Wanted(7);
+        wanted.Wanted.Pfs.Add(new WantedPf { Address = "0000:ff:00.0", Generation = 7, NumVfs = 2 });
+        await first.SendAsync(wanted);
+        await first.NextAsync(m => m.Observed is { Generation: 7 } o ? o : null);
+        first.Close();
+        var second = await plane.NextStreamAsync();
+        await second.WelcomeAsync(sendStored: true);
+        Assert.Equal(wanted.Wanted, (await second.NextAsync()).Stored);
+    }
+
+    [Fact]
+    public async Task An_agent_that_was_never_told_anything_hands_over_generation_0()
+    {
+        await using var plane = await ScriptedControlPlane.StartAsync();
+        await using var agent = new RunningAgent(_folder.Path, plane);
+        var stream = await plane.NextStreamAsync();
+        await stream.WelcomeAsync(sendStored: true);
+        Assert.Equal(new WantedState(), (await stream.NextAsync()).Stored);
+    }
+
+    [Fact]
     public async Task An_agent_that_is_not_enrolled_says_how_to()
     {
         await using var agent = new RunningAgent(_folder.Path, null);

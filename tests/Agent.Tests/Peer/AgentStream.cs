@@ -31,10 +31,12 @@ internal sealed class AgentStream(IAsyncStreamReader<AgentMessage> from, IServer
     }
 
     /// <summary>Welcomes the agent and gives what it said first.</summary>
-    public async Task<Hello> WelcomeAsync(params SampleAck[] acknowledged)
+    public Task<Hello> WelcomeAsync(params SampleAck[] acknowledged) => WelcomeAsync(sendStored: false, acknowledged);
+
+    public async Task<Hello> WelcomeAsync(bool sendStored, params SampleAck[] acknowledged)
     {
         var hello = (await NextAsync()).Hello;
-        var welcome = new Welcome { Time = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds() };
+        var welcome = new Welcome { Time = TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds(), SendStored = sendStored };
         welcome.Acknowledged.AddRange(acknowledged);
         await SendAsync(new ControlMessage { Welcome = welcome });
         return hello;

@@ -24,6 +24,7 @@ public sealed class TestHost(TestPostgres postgres) : IAsyncLifetime
     private readonly TemporaryFolder _folder = new();
     private readonly OffsetClock _clock = new();
     private WebApplication? _app;
+    private string _connection = "";
 
     internal OffsetClock Clock => _clock;
 
@@ -51,11 +52,25 @@ public sealed class TestHost(TestPostgres postgres) : IAsyncLifetime
     }
 
     /// <summary>Stops this control plane and starts another over the same data.</summary>
-    internal async Task RestartAsync()
+    /// <param name="between">Runs while none is there.</param>
+    internal async Task RestartAsync(Func<Task>? between = null)
     {
-        var connection = App.Configuration["ConnectionStrings:ControlPlane"]!;
+        var connection = _connection;
         await StopAsync();
+        if (between is not null)
+            await between();
         await StartAsync(connection);
+    }
+
+    /// <summary>Runs a command of the control plane's program with the same settings.</summary>
+    /// <returns>Its exit code.</returns>
+    internal async Task<int> CommandAsync(params string[] command)
+    {
+        string[] args = [.. command, .. Settings(_connection)];
+        var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = _folder.Path });
+        builder.AddControlPlane(args);
+        builder.Logging.ClearProviders();
+        return await builder.Build().RunControlPlaneAsync(args);
     }
 
     public async ValueTask DisposeAsync()
@@ -168,7 +183,8 @@ public sealed class TestHost(TestPostgres postgres) : IAsyncLifetime
 
     private async Task StartAsync(string connection)
     {
-        string[] args = ["--Exitless:HttpsPort=0", "--Exitless:AgentPort=0", $"--Exitless:DataFolder={_folder.Path}", $"--ConnectionStrings:ControlPlane={connection}"];
+        _connection = connection;
+        var args = Settings(connection);
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = _folder.Path });
         builder.Services.AddSingleton<TimeProvider>(_clock);
         builder.AddControlPlane(args);
@@ -180,6 +196,8 @@ public sealed class TestHost(TestPostgres postgres) : IAsyncLifetime
         Token = (await Services.GetRequiredService<IApiTokens>().CreateAsync(new CreateApiTokenRequest($"test {Guid.CreateVersion7()}"), By, CancellationToken.None)).Token;
         Http = Client(Token);
     }
+
+    private string[] Settings(string connection) => ["--Exitless:HttpsPort=0", "--Exitless:AgentPort=0", $"--Exitless:DataFolder={_folder.Path}", $"--ConnectionStrings:ControlPlane={connection}"];
 
     private async Task StopAsync()
     {

@@ -131,12 +131,24 @@ public sealed class LinkTests(TestHost host) : IClassFixture<TestHost>
     }
 
     [Fact]
-    public async Task An_agent_that_knows_a_newer_generation_is_told_an_even_newer_one()
+    public async Task An_agent_that_was_told_more_than_the_database_knows_is_asked_for_it()
     {
         await using var agent = await ScriptedAgent.EnrolAsync(host, "ahead");
-        var (link, _, wanted) = await agent.AttachWelcomedAsync(h => h.WantedGeneration = 1000);
-        Assert.True(wanted.Generation > 1000, $"{wanted.Generation}");
-        link.Dispose();
+        using var link = await agent.AttachAsync(h => h.WantedGeneration = 1000);
+        Assert.True((await link.NextAsync(m => m.Welcome is not null)).Welcome.SendStored);
+        await link.SendAsync(new AgentMessage { Stored = new WantedState { Generation = 1000 } });
+        Assert.Equal(1000ul, (await link.WantedAsync(_ => true)).Generation);
+    }
+
+    [Fact]
+    public async Task An_agent_that_cannot_hand_it_over_is_told_to_be_replaced()
+    {
+        await using var agent = await ScriptedAgent.EnrolAsync(host, "old");
+        using var link = await agent.AttachAsync(h => h.WantedGeneration = 1000);
+        await link.SendAsync(new AgentMessage { Observed = new ObservedState { Generation = 1000 } });
+        var end = await link.EndAsync();
+        Assert.Equal(StatusCode.FailedPrecondition, end.StatusCode);
+        Assert.Contains("generation 1000", end.Detail, StringComparison.Ordinal);
     }
 
     [Fact]

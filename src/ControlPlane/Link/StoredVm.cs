@@ -1,0 +1,56 @@
+using Exitless.Contracts;
+using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Hosts;
+using Exitless.ControlPlane.Vms;
+
+namespace Exitless.ControlPlane.Link;
+
+/// <summary>A VM of a host's own copy, as a row again: <see cref="WantedStateReader"/> turned round.</summary>
+internal static class StoredVm
+{
+    /// <param name="before">What the database knew of it; null: nothing.</param>
+    public static VmRow Row(Guid id, HostRow host, string name, WantedVm vm, VmRow? before, DateTimeOffset now)
+    {
+        var row = new VmRow
+        {
+            Id = id,
+            HostId = host.Id,
+            Name = name,
+            Vcpus = (int)vm.Vcpus,
+            MemoryMib = (int)vm.MemoryMib,
+            Kernel = LinkMapping.Clean(vm.Kernel),
+            Initrd = LinkMapping.Text(vm.Initrd),
+            CommandLine = LinkMapping.Clean(vm.CommandLine),
+            StopSeconds = (int)vm.StopSeconds,
+            Interrupts = vm.Interrupts switch
+            {
+                Contracts.InterruptPolicy.Posted => Api.InterruptPolicy.Posted,
+                Contracts.InterruptPolicy.Eli => Api.InterruptPolicy.Eli,
+                Contracts.InterruptPolicy.Injected => Api.InterruptPolicy.Injected,
+                _ => Api.InterruptPolicy.Auto,
+            },
+            GuestCounts = vm.GuestCounts,
+            Switches = [.. vm.Switches.Select(Switch)],
+            // The copy does not say when; an id of version 7 does (RFC 9562, section 5.7).
+            CreatedAt = before?.CreatedAt ?? (id.Version == 7 ? MadeAt(id) : now),
+            Desired = vm.Run switch { WantedRun.Running => DesiredRun.Running, WantedRun.Off => DesiredRun.Off, _ => DesiredRun.Stopped },
+            Generation = (long)vm.Generation,
+        };
+        row.Devices.AddRange(vm.Devices.DistinctBy(d => d.Address).Select((d, i) => new VmDeviceRow { VmId = id, HostId = host.Id, Address = LinkMapping.Clean(d.Address), Mac = LinkMapping.Text(d.Mac), Position = i }));
+        return row;
+    }
+
+    private static Api.InterruptSwitch Switch(Contracts.InterruptSwitch one) => new(
+        one.Assisted ? InterruptPath.Assisted : one.Injected ? InterruptPath.Injected : InterruptPath.Best,
+        LinkMapping.Text(one.Address), one.HasVector ? (int)one.Vector : null);
+
+    private static DateTimeOffset MadeAt(Guid id)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        id.TryWriteBytes(bytes, bigEndian: true, out _);
+        var milliseconds = 0L;
+        foreach (var part in bytes[..6])
+            milliseconds = milliseconds << 8 | part;
+        return DateTimeOffset.FromUnixTimeMilliseconds(milliseconds);
+    }
+}
