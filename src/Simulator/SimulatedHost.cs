@@ -18,6 +18,7 @@ public sealed class SimulatedHost
     private readonly TimeProvider _time;
     private readonly Dictionary<string, SimulatedVm> _vms = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ObservedPf> _pfs = new(StringComparer.Ordinal);
+    private WantedState _wanted = new();
     private Channel<AgentMessage>? _link;
     private long _spokeAt;
     private long _rowsSent;
@@ -40,7 +41,7 @@ public sealed class SimulatedHost
     public string BootId { get; }
 
     /// <summary>The newest wanted state that it has taken.</summary>
-    public ulong WantedGeneration { get; private set; }
+    public ulong WantedGeneration => _wanted.Generation;
 
     /// <summary>Rows that it has sent.</summary>
     public long RowsSent => Interlocked.Read(ref _rowsSent);
@@ -90,6 +91,8 @@ public sealed class SimulatedHost
             var acknowledged = welcome.Acknowledged.ToDictionary(a => a.VmId, a => a.Through, StringComparer.Ordinal);
             foreach (var vm in _vms.Values)
                 vm.Relink(acknowledged.GetValueOrDefault(vm.Id));
+            if (welcome.SendStored)
+                Send(new AgentMessage { Stored = _wanted });
             Send(new AgentMessage { Inventory = _hardware.Inventory() });
             Send(new AgentMessage { Report = SimulatedFindings.Of(_seed, _hardware) });
             if (WantedGeneration > 0)
@@ -140,7 +143,7 @@ public sealed class SimulatedHost
 
     private void Want(WantedState wanted)
     {
-        WantedGeneration = wanted.Generation;
+        _wanted = wanted;
         var now = Now;
         var ids = wanted.Vms.Select(vm => vm.VmId).ToHashSet(StringComparer.Ordinal);
         foreach (var gone in _vms.Keys.Where(id => !ids.Contains(id)).ToList())
