@@ -30,8 +30,8 @@ internal sealed class SimulatedHardware
         _numVfs = [.. Enumerable.Repeat(shape.Vfs, shape.Pfs)];
         var draw = new Draw(seed);
         (Vendor, Model) = Processors[(int)(draw.Bits() % 2)];
-        // Two hosts of three post.
-        Path = draw.Unit() < 2.0 / 3 ? SimulatedPath.Posted : SimulatedPath.Injected;
+        // Two hosts of three post, in every fleet, however small.
+        Path = seed % 3 == 0 ? SimulatedPath.Injected : SimulatedPath.Posted;
         MacBase = (ulong)(draw.Bits() & 0xFF_FFFF_FF00);
     }
 

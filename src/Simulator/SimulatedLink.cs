@@ -6,13 +6,13 @@ using Grpc.Net.Client;
 
 namespace Exitless.Simulator;
 
-/// <summary>The one stream of a simulated host: dialled, and dialled again after every end with a delay that doubles up to a limit and is drawn at random, as the agent does.</summary>
+/// <summary>The one stream of a simulated host: dialled, and dialled again after every end with a delay that doubles up to a limit and is drawn at random.</summary>
 internal sealed class SimulatedLink(SimulatedHost host, string hostId, X509Certificate2 certificate, SimulatedPeer peer, TimeProvider time)
 {
     public const string AgentVersion = "0.1.0-simulated";
     private const uint Protocol = 1;
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(4);
 
     /// <summary>Why the last link ended; null: none has.</summary>
     public string? LastEnd { get; private set; }

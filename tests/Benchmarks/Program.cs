@@ -1,4 +1,5 @@
 using Exitless.Benchmarks;
+using Exitless.Benchmarks.Dashboard;
 
 return args switch
 {
@@ -6,6 +7,7 @@ return args switch
     ["eli", .. var rest] => await EliBenchmark.RunAsync(rest),
     ["start", .. var rest] => await StartBenchmark.RunAsync(rest),
     ["watching", .. var rest] => await WatchingBenchmark.RunAsync(rest),
+    ["dashboard", .. var rest] => await DashboardBenchmark.RunAsync(rest),
     _ => Unknown(),
 };
 
@@ -16,6 +18,7 @@ static int Unknown()
                Benchmarks eli [--agent PATH] [--output FILE] [--long]
                Benchmarks start [--agent PATH]... [--rounds N]
                Benchmarks watching [--agent PATH] [--output FILE] [--seconds N]
+               Benchmarks dashboard [--output FILE] [--seconds N] [--hosts N] [--vms N]
         """);
     return 2;
 }

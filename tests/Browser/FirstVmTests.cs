@@ -5,7 +5,7 @@ using Microsoft.Playwright;
 namespace Exitless.Browser;
 
 /// <summary>What a person sees: from signing in to a VM whose interrupts rise on the live graph.</summary>
-public sealed class FirstVmTests(BrowserFixture browser)
+public sealed class FirstVmTests(BrowserFixture browser) : IClassFixture<BrowserFixture>
 {
     private static readonly TimeSpan GuestLimit = TimeSpan.FromMinutes(4);
 

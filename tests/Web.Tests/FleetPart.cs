@@ -29,7 +29,7 @@ public sealed class FleetPart(MemoryStore store) : IFleetLists, IFleetOverview
         return Page([.. store.Hosts.Findings.Where(f => !todo || f.Severity >= FindingSeverity.Warning).OrderByDescending(f => f.Severity)], query, finding => finding.Title);
     }
 
-    public Task<FleetDto> GetAsync(CancellationToken ct)
+    public Task<FleetDto> GetAsync(bool hasty, CancellationToken ct)
     {
         var hosts = store.Hosts.All.Where(h => h.RevokedAt is null).GroupBy(h => h.Connected ? "linked" : "lost").ToDictionary(g => g.Key, g => g.Count(), StringComparer.Ordinal);
         var running = store.Vms.All.Where(vm => vm.State == VmState.Running).ToList();

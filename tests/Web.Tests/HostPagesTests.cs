@@ -138,6 +138,23 @@ public sealed class HostPagesTests : DashboardContext
     }
 
     [Fact]
+    public void The_topology_shows_each_VF_at_its_PF_on_its_node_with_its_owner()
+    {
+        var host = Store.AddHost("h1");
+        Store.AddPf(host, "0000:01:00.0", 7, 2);
+        var owner = new VmReferenceDto(Guid.CreateVersion7(), "demo");
+        Store.AddVf(host, "0000:01:10.0", "0000:01:00.0", 0, owner: owner);
+        Store.AddVf(host, "0000:01:10.2", "0000:01:00.0", 1);
+
+        var page = Show<HostDetail>(p => p.Add(x => x.Id, host.Id));
+
+        var node = page.WaitForElement(Id("topology")).QuerySelector(".topology-node")!;
+        Assert.Contains("CPUs 0\u20131", node.TextContent, StringComparison.Ordinal);
+        Assert.Equal($"/vms/{owner.Id}", node.QuerySelector("a.vf-box")!.GetAttribute("href"));
+        Assert.Equal(["owned", "free"], node.QuerySelectorAll(".vf-box").Select(vf => vf.GetAttribute("data-use")));
+    }
+
+    [Fact]
     public void The_VF_dialog_names_the_limit_and_shows_the_refusal_at_the_field()
     {
         var host = Store.AddHost("h1");

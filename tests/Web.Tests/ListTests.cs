@@ -92,6 +92,46 @@ public sealed class ListTests : DashboardContext
     }
 
     [Fact]
+    public void What_is_asked_of_many_is_shown_first_and_then_asked_of_those_whom_it_concerns()
+    {
+        var host = Store.AddHost("h1");
+        Store.AddVm(host, "stopped", VmState.Stopped);
+        Store.AddVm(host, "running", VmState.Running);
+        Store.AddVm(host, "failed", VmState.Failed);
+        var page = Show<Vms>();
+        page.WaitForElement(Id("select-all")).Change(true);
+        Assert.Contains("3 selected", page.Find(Id("list-selection")).TextContent, StringComparison.Ordinal);
+
+        page.Find(Id("bulk-start")).Click();
+
+        var preview = page.WaitForElement(Id("bulk-preview"));
+        Assert.Contains("left alone: runs already", preview.QuerySelectorAll("li")[1].TextContent, StringComparison.Ordinal);
+        Assert.Empty(Store.Asked);
+        Assert.Equal("Start 2 VMs", page.Find(Id("bulk-submit")).TextContent.Trim());
+        page.Find(Id("bulk-submit")).Click();
+        page.WaitForAssertion(() => Assert.Equal([$"start {Store.Vms.All[0].Id}", $"start {Store.Vms.All[2].Id}"], Store.Asked.Select(asked => asked.What)));
+        Assert.Contains("2 VMs: start asked for", page.Find(Id("bulk-summary")).TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_refusal_of_one_is_told_beside_it_and_holds_up_no_other()
+    {
+        var host = Store.AddHost("h1");
+        Store.AddVm(host, "a", VmState.Running);
+        Store.AddVm(host, "b", VmState.Running);
+        var page = Show<Vms>();
+        foreach (var i in new[] { 0, 1 })
+            page.WaitForElements(Id("select"))[i].Change(true);
+        page.Find(Id("bulk-stop")).Click();
+        Store.Refusal = new ProblemException(ProblemKind.Conflict, "operation-active", "Not now.", "'Start VM a' is not over.");
+
+        page.WaitForElement(Id("bulk-submit")).Click();
+
+        page.WaitForAssertion(() => Assert.Equal([$"stop {Store.Vms.All[1].Id}"], Store.Asked.Select(asked => asked.What)));
+        Assert.Contains("Not now. 'Start VM a' is not over.", page.Find(Id("bulk-preview")).QuerySelectorAll("li")[0].TextContent, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task All_rows_that_match_are_exported()
     {
         var host = Store.AddHost("h1");
@@ -115,8 +155,8 @@ public sealed class ListTests : DashboardContext
         Assert.Equal("vms.csv", Assert.Single(module.Invocations["save"]).Arguments[0]);
         var lines = Encoding.UTF8.GetString(file!).TrimStart('\uFEFF').Split("\r\n", StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(1501, lines.Length);
-        Assert.Equal("Name,State,Host,vCPUs,Memory,VFs,Started", lines[0]);
-        Assert.StartsWith("web-0000,Running,h1,1,512 MiB,0000:01:10.0,", lines[1], StringComparison.Ordinal);
+        Assert.Equal("Name,State,Exits/s,Host,vCPUs,Memory,VFs,Started", lines[0]);
+        Assert.StartsWith("web-0000,Running,,h1,1,512 MiB,0000:01:10.0,", lines[1], StringComparison.Ordinal);
     }
 
     [Fact]

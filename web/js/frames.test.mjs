@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { decodeConsole, decodeFrame, frameKind, rowKind } from "../wwwroot/js/frames.js";
+import { decodeConsole, decodeFrame, decodeWall, frameKind, rowKind } from "../wwwroot/js/frames.js";
 
 /** A rows frame as the control plane writes it, at an odd offset of its buffer: that is how MessagePack hands bytes over. */
 function rowsFrame(kind, rows) {
@@ -61,4 +61,19 @@ test("a console frame carries its offset and bytes", () => {
   assert.equal(frame.offset, 262144);
   assert.equal(new TextDecoder().decode(frame.data), "hi\n");
   assert.throws(() => decodeConsole(new Uint8Array(7)), /shorter than its offset/);
+});
+
+test("a wall's frame gives each VM its rows, and one that is cut short is refused", () => {
+  const bytes = new Uint8Array(1 + 2 * 5 + 7 * 8);
+  const view = new DataView(bytes.buffer);
+  bytes[0] = 4;
+  view.setUint16(1, 3, true);
+  bytes[3] = 1;
+  view.setUint16(4, 1, true);
+  for (let i = 0; i < 7; i++) view.setFloat64(6 + i * 8, i === 5 ? NaN : i + 0.5, true);
+  view.setUint16(62, 9, true);
+  const entries = decodeWall(bytes);
+  assert.deepEqual(entries.map(entry => [entry.index, entry.up, [...entry.rows]]), [[3, true, [0.5, 1.5, 2.5, 3.5, 4.5, NaN, 6.5]], [9, false, []]]);
+  assert.throws(() => decodeWall(bytes.subarray(0, 40)), RangeError);
+  assert.throws(() => decodeWall(Uint8Array.of(1)), RangeError);
 });

@@ -63,9 +63,11 @@ public sealed record BusyVmDto(Guid Id, string Name, Guid HostId, string HostNam
 /// <summary>How often a kind of event occurred.</summary>
 public sealed record EventCountDto(string Kind, EventSeverity Severity, int Count);
 
-/// <summary>The fleet at a glance, read at most once a second however many look.</summary>
+/// <summary>The fleet at a glance; while changes come, it is counted about once a second however many look.</summary>
 public interface IFleetOverview
 {
-    /// <summary>The fleet as it was at most a second ago; of VMs' exits, ten.</summary>
-    Task<FleetDto> GetAsync(CancellationToken ct);
+    /// <summary>The fleet with every change that the feed has told of; the exits of VMs may be ten seconds old.</summary>
+    /// <param name="hasty">Whether it is read at once. Whoever opens a page is in haste; whoever was told of a change may wait for the others of the same second.</param>
+    /// <param name="ct">Ends the reading.</param>
+    Task<FleetDto> GetAsync(bool hasty, CancellationToken ct);
 }

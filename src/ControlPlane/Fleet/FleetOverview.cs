@@ -6,31 +6,46 @@ using Npgsql;
 namespace Exitless.ControlPlane.Fleet;
 
 /// <inheritdoc cref="IFleetOverview" />
-internal sealed class FleetOverview(DatabaseServer database, LinkRegistry links, TimeProvider time) : IFleetOverview, IDisposable
+internal sealed class FleetOverview : IFleetOverview, IDisposable
 {
     private const int MostBusy = 10;
     private static readonly TimeSpan Kept = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan BusyKept = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Fresh = TimeSpan.FromMinutes(1);
 
+    private readonly DatabaseServer _database;
+    private readonly LinkRegistry _links;
+    private readonly TimeProvider _time;
+    private readonly IDisposable _subscription;
     private readonly SemaphoreSlim _reading = new(1);
-    private FleetDto? _last;
+    private Reading? _last;
     private IReadOnlyList<BusyVmDto> _busy = [];
-    private DateTimeOffset _readAt;
     private DateTimeOffset _busyAt;
+    private long _changes;
 
-    public async Task<FleetDto> GetAsync(CancellationToken ct)
+    public FleetOverview(DatabaseServer database, LinkRegistry links, IChangeFeed feed, TimeProvider time)
     {
+        (_database, _links, _time) = (database, links, time);
+        _subscription = feed.Subscribe(_ => Interlocked.Increment(ref _changes));
+    }
+
+    public async Task<FleetDto> GetAsync(bool hasty, CancellationToken ct)
+    {
+        if (IsGood(_last))
+            return _last!.Fleet;
+        // Changes come in floods, and with each all who look; the fleet is counted once for all of a second's.
+        if (!hasty && _last is { } last && last.At + Kept - _time.GetUtcNow() is var rest && rest > TimeSpan.Zero)
+            await Task.Delay(rest, _time, ct);
         await _reading.WaitAsync(ct);
         try
         {
-            var now = time.GetUtcNow();
-            if (_last is not null && now - _readAt < Kept)
-                return _last;
+            if (IsGood(_last))
+                return _last!.Fleet;
+            var (now, changes) = (_time.GetUtcNow(), Interlocked.Read(ref _changes));
             if (now - _busyAt >= BusyKept)
                 (_busy, _busyAt) = (await BusyAsync(now, ct), now);
-            (_last, _readAt) = (await ReadAsync(now, ct), now);
-            return _last;
+            _last = new Reading(await ReadAsync(now, ct), now, changes);
+            return _last.Fleet;
         }
         finally
         {
@@ -38,13 +53,20 @@ internal sealed class FleetOverview(DatabaseServer database, LinkRegistry links,
         }
     }
 
-    public void Dispose() => _reading.Dispose();
+    public void Dispose()
+    {
+        _subscription.Dispose();
+        _reading.Dispose();
+    }
+
+    private bool IsGood(Reading? reading) =>
+        reading is not null && _time.GetUtcNow() - reading.At < Kept && reading.Changes == Interlocked.Read(ref _changes);
 
     private async Task<FleetDto> ReadAsync(DateTimeOffset now, CancellationToken ct)
     {
-        await using var batch = database.Source.CreateBatch();
+        await using var batch = _database.Source.CreateBatch();
         var hosts = new NpgsqlBatchCommand($"SELECT {FleetSql.HostState}, count(*), coalesce(sum(jsonb_array_length(h.facts->'onlineCpus')), 0), coalesce(sum((h.facts->>'memoryBytes')::bigint), 0)::bigint FROM hosts h GROUP BY 1");
-        hosts.Parameters.Add(new NpgsqlParameter<Guid[]>("linked", [.. links.Connected]));
+        hosts.Parameters.Add(new NpgsqlParameter<Guid[]>("linked", [.. _links.Connected]));
         batch.BatchCommands.Add(hosts);
         batch.BatchCommands.Add(new NpgsqlBatchCommand("SELECT state, count(*), sum(vcpus), sum(memory_mib::bigint)::bigint FROM vms GROUP BY 1"));
         batch.BatchCommands.Add(new NpgsqlBatchCommand($"SELECT count(*), count(*) FILTER (WHERE {FleetSql.Free}) FROM devices d LEFT JOIN vm_devices o ON o.host_id = d.host_id AND o.address = d.address WHERE d.pf_address IS NOT NULL"));
@@ -86,7 +108,7 @@ internal sealed class FleetOverview(DatabaseServer database, LinkRegistry links,
 
     private async Task<IReadOnlyList<BusyVmDto>> BusyAsync(DateTimeOffset now, CancellationToken ct)
     {
-        await using var command = database.Source.CreateCommand("""
+        await using var command = _database.Source.CreateCommand("""
             WITH newest AS (SELECT DISTINCT ON (vm_id) vm_id, schema_id, values FROM metric_rows WHERE time > @since ORDER BY vm_id, time DESC)
             SELECT v.id, v.name, h.id, h.name, n.values[at.n]
             FROM newest n JOIN vms v ON v.id = n.vm_id JOIN hosts h ON h.id = v.host_id JOIN metric_schemas s ON s.id = n.schema_id
@@ -104,4 +126,6 @@ internal sealed class FleetOverview(DatabaseServer database, LinkRegistry links,
 
     // 48 bits of milliseconds, then the version (RFC 9562 §5.7).
     private static Guid First(DateTimeOffset at) => Guid.ParseExact($"{at.ToUnixTimeMilliseconds():x12}7000{0x8000:x4}{0:x12}", "N");
+
+    private sealed record Reading(FleetDto Fleet, DateTimeOffset At, long Changes);
 }

@@ -9,7 +9,7 @@ namespace Exitless.ControlPlane.Live;
 
 /// <summary>Live rows and consoles for browsers, outside the Blazor circuit. MessagePack carries the frames as they are.</summary>
 [Authorize]
-internal sealed class LiveHub(LiveStreams streams, IDbContextFactory<ControlPlaneContext> contexts) : Hub
+internal sealed class LiveHub(LiveStreams streams, IDbContextFactory<ControlPlaneContext> contexts, TimeProvider time) : Hub
 {
     public const string Path = "/hubs/live";
 
@@ -22,6 +22,31 @@ internal sealed class LiveHub(LiveStreams streams, IDbContextFactory<ControlPlan
         using var viewer = streams.Watch(vmId, host, TimeSpan.FromSeconds(Math.Clamp(backfillSeconds, 0, LiveStreams.Backfill.TotalSeconds)));
         await foreach (var frame in viewer.FramesAsync(ct))
             yield return frame;
+    }
+
+    /// <summary>Frames of several VMs at once (see <see cref="WallStream"/>), the last seconds first. VMs that are gone have no rows.</summary>
+    public async IAsyncEnumerable<byte[]> WatchWall(Guid[] vmIds, int backfillSeconds, [EnumeratorCancellation] CancellationToken ct)
+    {
+        ArgumentNullException.ThrowIfNull(vmIds);
+        if (vmIds.Length is 0 or > WallStream.MostVms)
+            throw new HubException($"{vmIds.Length} VMs are not between 1 and {WallStream.MostVms}.");
+        Dictionary<Guid, Guid> hosts;
+        await using (var db = await contexts.CreateDbContextAsync(ct))
+            hosts = await db.Vms.Where(v => vmIds.Contains(v.Id)).ToDictionaryAsync(v => v.Id, v => v.HostId, ct);
+        var backfill = TimeSpan.FromSeconds(Math.Clamp(backfillSeconds, 0, LiveStreams.Backfill.TotalSeconds));
+        var viewers = new List<RowViewer>();
+        try
+        {
+            foreach (var vm in vmIds)
+                viewers.Add(streams.Watch(vm, hosts.GetValueOrDefault(vm), backfill));
+            await foreach (var frame in WallStream.FramesAsync(viewers, time, ct))
+                yield return frame;
+        }
+        finally
+        {
+            foreach (var viewer in viewers)
+                viewer.Dispose();
+        }
     }
 
     /// <summary>Frames of a VM's console: u64 offset and bytes.</summary>

@@ -14,6 +14,9 @@ internal sealed class RowViewer(RowStream stream, TimeSpan backfill, Action leav
 
     public bool HasLeft { get; private set; }
 
+    /// <summary>Rows after a time, or with null the past that was asked for; oldest first. And whether the link is up.</summary>
+    public (IReadOnlyList<LiveRow> Rows, bool LinkUp) After(double? time) => stream.After(time, backfill);
+
     public void Wake() => _wake.Writer.TryWrite(true);
 
     /// <summary>Frames for the browser: the link's state, the past, then each row as it comes.</summary>

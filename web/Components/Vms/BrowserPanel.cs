@@ -14,9 +14,6 @@ public abstract class BrowserPanel : ComponentBase, IAsyncDisposable
     /// <summary>The JavaScript runtime of this circuit.</summary>
     [Inject] protected IJSRuntime Js { get; set; } = default!;
 
-    /// <summary>The VM whose panel this is.</summary>
-    [Parameter, EditorRequired] public Guid VmId { get; set; }
-
     /// <summary>The element that was given away.</summary>
     protected ElementReference Host { get; set; }
 

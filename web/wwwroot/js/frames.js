@@ -53,3 +53,25 @@ export function decodeConsole(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return { offset: Number(view.getBigUint64(0, true)), data: bytes.subarray(8) };
 }
+
+/** Columns of a wall's row after its time: exits, those for interrupts, of halts, of I/O; device interrupts; guest nanoseconds. */
+export const wallColumns = 6;
+
+const wallKind = 4;
+
+/** A frame of WatchWall: for each VM that has something new its place, whether its host's link is up, and its rows as one array of (time, columns). */
+export function decodeWall(bytes) {
+  if (bytes.length === 0 || bytes[0] !== wallKind) throw new RangeError("not a frame of a wall");
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const entries = [];
+  for (let at = 1; at < bytes.length;) {
+    if (at + 5 > bytes.length) throw new RangeError("a wall frame that ends within an entry");
+    const rowCount = view.getUint16(at + 3, true);
+    const entry = { index: view.getUint16(at, true), up: bytes[at + 2] !== 0, rows: new Float64Array(rowCount * (wallColumns + 1)) };
+    at += 5;
+    if (at + entry.rows.length * 8 > bytes.length) throw new RangeError("a wall frame that ends within a row");
+    for (let i = 0; i < entry.rows.length; i++, at += 8) entry.rows[i] = view.getFloat64(at, true);
+    entries.push(entry);
+  }
+  return entries;
+}

@@ -86,7 +86,7 @@ export class GradeCard {
     const head = element("thead", {}, element("tr", {},
       element("th", {}, "Vector"), element("th", {}, "Grade"), element("th", { class: "number" }, "Interrupts / s"), this.#guestHead, element("th", { class: "hide-small" }, "What that means")));
     this.root = element("section", { class: "chart-card", "data-testid": "grades" },
-      element("header", { class: "chart-heading" }, element("h3", {}, "Interrupt delivery"), element("span", { class: "chart-unit" }, "by MSI-X vector, in the last second; what KVM counts per vCPU is attributed")),
+      element("header", { class: "chart-heading" }, element("h2", {}, "Interrupt delivery"), element("span", { class: "chart-unit" }, "by MSI-X vector, in the last second; what KVM counts per vCPU is attributed")),
       this.#verdict, this.#guest, element("table", { class: "plain-table" }, head, this.#body));
   }
 

@@ -234,7 +234,7 @@ class GraphPanel {
     const plotHost = element("div", { class: `plot plot-${name}`, "data-testid": `chart-${name}` });
     const legend = new LegendTable(options.format);
     const plot = new Chart(plotHost, { ...options, onCursor: index => { this.#hover = index; if (this.#drawn !== null) this.#legends(); } });
-    const heading = element("header", { class: "chart-heading" }, element("h3", {}, title), element("span", { class: "chart-unit" }, unit));
+    const heading = element("header", { class: "chart-heading" }, element("h2", {}, title), element("span", { class: "chart-unit" }, unit));
     const parts = [heading, element("div", { class: "chart-body" }, plotHost, legend.root)];
     if (name === "exits") heading.append(element("div", { class: "graph-spacer" }), this.#groupings());
     if (name === "exits") parts.push(this.#parts.excess = element("p", { class: "chart-note", hidden: "", "data-testid": "exits-excess" }));

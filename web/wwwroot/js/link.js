@@ -4,7 +4,7 @@
 import "../lib/signalr/signalr.min.js";
 import "../lib/signalr/signalr-protocol-msgpack.min.js";
 
-const retryMs = [0, 1000, 2000, 5000];
+const retryMs = [0, 1000, 2000];
 const retryDelay = attempt => retryMs[Math.min(attempt, retryMs.length - 1)];
 
 let connection = null;

@@ -1,16 +1,18 @@
-// The words of the reconnect dialog. When the control plane has been started anew, the old circuit is gone for good and the page loads again.
+// The banner of a lost circuit. Charts and consoles have a link of their own and go on above it; buttons and lists wait.
+// When the control plane has been started anew, the old circuit is gone for good and the page loads again by itself.
 
-const dialog = document.getElementById("components-reconnect-modal");
+const banner = document.getElementById("components-reconnect-modal");
 const words = document.getElementById("reconnect-words");
-const probeMs = 2000;
+const probeMs = 1000;
 
-dialog?.addEventListener("components-reconnect-state-changed", event => {
+banner?.addEventListener("components-reconnect-state-changed", event => {
   switch (event.detail.state) {
     case "show":
-      say("The page has lost the control plane. Trying again…");
+    case "retrying":
+      say("The page has lost the control plane and tries again every second. Live charts go on as soon as they can; buttons wait.");
       break;
     case "hide":
-      dialog.close();
+      banner.hidden = true;
       break;
     case "failed":
       say("The control plane does not answer. The page loads again as soon as it does.");
@@ -24,8 +26,8 @@ dialog?.addEventListener("components-reconnect-state-changed", event => {
 });
 
 function say(text) {
-  words.textContent = text;
-  if (!dialog.open) dialog.showModal();
+  if (words.textContent !== text) words.textContent = text;
+  banner.hidden = false;
 }
 
 function reloadWhenUp() {
