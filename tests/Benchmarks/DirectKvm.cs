@@ -71,7 +71,7 @@ internal static class DirectKvm
     }
 
     /// <summary>One VM in a process of its own; milliseconds to its first byte, and from there to its end.</summary>
-    private static async Task<(double First, double Whole)> RunAsync(string agent, string folder, byte[] image)
+    internal static async Task<(double First, double Whole)> RunAsync(string agent, string folder, byte[] image)
     {
         var (path, socket) = (Path.Combine(folder, "kernel"), Path.Combine(folder, "s"));
         await File.WriteAllBytesAsync(path, image);

@@ -12,6 +12,8 @@ namespace Exitless.Vmm.Vfio;
 internal sealed class VfioContainer : IDisposable
 {
     private const int InfoRoom = 4096;
+    // Kept: whoever watches a VM's resources asks each second, and nothing is to be collected for that.
+    private byte[] _info = new byte[InfoRoom];
     private readonly IVfioCalls _calls;
     private readonly SafeFileHandle _handle;
     private readonly List<SafeFileHandle> _groups = [];
@@ -134,14 +136,15 @@ internal sealed class VfioContainer : IDisposable
 
     private void ReadInfo()
     {
-        var buffer = new byte[InfoRoom];
+        var buffer = _info;
+        buffer.AsSpan().Clear();
         ref var info = ref MemoryMarshal.AsRef<VfioIommuInfo>(buffer.AsSpan());
-        info.ArgumentSize = InfoRoom;
+        info.ArgumentSize = (uint)buffer.Length;
         _calls.Call(_handle, VfioRequests.IommuGetInfo, "VFIO_IOMMU_GET_INFO", buffer);
-        if (info.ArgumentSize > InfoRoom)
+        if (info.ArgumentSize > buffer.Length)
         {
             var bytes = info.ArgumentSize;
-            buffer = new byte[bytes];
+            _info = buffer = new byte[bytes];
             info = ref MemoryMarshal.AsRef<VfioIommuInfo>(buffer.AsSpan());
             info.ArgumentSize = bytes;
             _calls.Call(_handle, VfioRequests.IommuGetInfo, "VFIO_IOMMU_GET_INFO", buffer);
