@@ -20,7 +20,8 @@ internal static class ControlPlaneCommands
 
     private static readonly Actor Shell = new($"shell user {Environment.UserName}");
 
-    public static bool IsCommand(string[] args) => args is [CreateToken or CreateEnrolmentToken or ResetPassword or TakeBackup or Restore, ..];
+    /// <summary>Whether the arguments ask for something else than to serve. A word that is no setting does, be it known or not: a mistyped command starts no control plane.</summary>
+    public static bool IsCommand(string[] args) => args is ["--help" or "-h" or "-?" or "--version" or [not '-', ..], ..];
 
     public static async Task<int> RunAsync(WebApplication app, string[] args)
     {
