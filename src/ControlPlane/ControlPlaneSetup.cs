@@ -6,12 +6,14 @@ using Exitless.ControlPlane.Database;
 using Exitless.ControlPlane.Events;
 using Exitless.ControlPlane.Fleet;
 using Exitless.ControlPlane.Hosts;
+using Exitless.ControlPlane.Idempotency;
 using Exitless.ControlPlane.Identity;
 using Exitless.ControlPlane.Link;
 using Exitless.ControlPlane.Live;
 using Exitless.ControlPlane.Metrics;
 using Exitless.ControlPlane.Operations;
 using Exitless.ControlPlane.Rest;
+using Exitless.ControlPlane.Rest.Conventions;
 using Exitless.ControlPlane.Vms;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authentication.Cookies;
@@ -52,6 +54,7 @@ public static class ControlPlaneSetup
 
         services.AddSingleton<DatabaseServer>();
         services.AddSingleton<IDbContextFactory<ControlPlaneContext>, ContextFactory>();
+        services.AddSingleton<RepeatableRequests>();
         services.AddScoped(provider => provider.GetRequiredService<IDbContextFactory<ControlPlaneContext>>().CreateDbContext());
         services.AddHostedService<DatabaseStartup>();
         services.AddSingleton<ChangeFeed>().AddSingleton<IChangeFeed>(p => p.GetRequiredService<ChangeFeed>());
@@ -104,7 +107,7 @@ public static class ControlPlaneSetup
     public static WebApplication MapControlPlane(this WebApplication app)
     {
         ArgumentNullException.ThrowIfNull(app);
-        var api = app.MapGroup("/api/v1").ProducesProblem(StatusCodes.Status401Unauthorized).DisableAntiforgery();
+        var api = app.MapGroup("/api/v1").ProducesProblem(StatusCodes.Status401Unauthorized).DisableAntiforgery().WithApiConventions();
         HostEndpoints.Map(api);
         FindingEndpoints.Map(api);
         VmEndpoints.Map(api);

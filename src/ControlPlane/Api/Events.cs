@@ -32,7 +32,9 @@ public sealed record EventDto(
 /// <param name="VmId">Of this VM only.</param>
 /// <param name="Before">Older than this event only: the last id of the page before.</param>
 /// <param name="Limit">At most this many, 1 to 1000.</param>
-public sealed record EventFilter(Guid? HostId = null, Guid? VmId = null, Guid? Before = null, int Limit = 100);
+/// <param name="Kind">Of this kind only.</param>
+/// <param name="Severity">Of this severity only.</param>
+public sealed record EventFilter(Guid? HostId = null, Guid? VmId = null, Guid? Before = null, int Limit = 100, string? Kind = null, EventSeverity? Severity = null);
 
 /// <summary>What happened, the newest first.</summary>
 public interface IEventLog

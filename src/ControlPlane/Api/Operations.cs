@@ -86,7 +86,10 @@ public sealed record OperationDto(
 /// <param name="VmId">Of this VM only.</param>
 /// <param name="Active">True: unfinished only; false: finished only; null: both.</param>
 /// <param name="Limit">At most this many, 1 to 1000.</param>
-public sealed record OperationFilter(Guid? HostId = null, Guid? VmId = null, bool? Active = null, int Limit = 100);
+/// <param name="Kind">Of this kind only.</param>
+/// <param name="State">In this state only.</param>
+/// <param name="Before">Older than this operation only: the last id of the page before.</param>
+public sealed record OperationFilter(Guid? HostId = null, Guid? VmId = null, bool? Active = null, int Limit = 100, OperationKind? Kind = null, OperationState? State = null, Guid? Before = null);
 
 /// <summary>Operations, as they were asked for and as they fare.</summary>
 public interface IOperationLog

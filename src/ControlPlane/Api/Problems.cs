@@ -19,6 +19,10 @@ public enum ProblemKind
     Conflict,
     /// <summary>The control plane cannot do it at present (503).</summary>
     Unavailable,
+    /// <summary>What is there is no longer what the request was made for (412).</summary>
+    Stale,
+    /// <summary>The request contradicts one that was made before under the same key (422).</summary>
+    Contradiction,
 }
 
 /// <summary>A request that is refused before anything was touched. REST answers with an RFC 9457 problem; the dashboard shows the words.</summary>

@@ -58,9 +58,15 @@ internal sealed class ChangeRunner(IDbContextFactory<ControlPlaneContext> contex
         await using var db = await contexts.CreateDbContextAsync(ct);
         await using var transaction = await db.Database.BeginTransactionAsync(ct);
         var changes = new Changes(time);
+        var guard = ChangeGuard.Current;
+        if (guard is not null)
+            await guard.BeginAsync(db, ct);
         var result = await change(db, changes);
         await db.SaveChangesAsync(ct);
+        if (guard is not null)
+            await guard.CommitAsync(db, ct);
         await transaction.CommitAsync(ct);
+        guard?.Committed();
         foreach (var host in changes.WantedHosts)
             wanted.Raise(host);
         foreach (var announced in changes.Announced)

@@ -1,6 +1,7 @@
 using Exitless.ControlPlane.Authority;
 using Exitless.ControlPlane.Events;
 using Exitless.ControlPlane.Hosts;
+using Exitless.ControlPlane.Idempotency;
 using Exitless.ControlPlane.Identity;
 using Exitless.ControlPlane.Metrics;
 using Exitless.ControlPlane.Operations;
@@ -37,6 +38,8 @@ internal sealed class ControlPlaneContext(DbContextOptions<ControlPlaneContext> 
     public DbSet<EnrolmentTokenRow> EnrolmentTokens => Set<EnrolmentTokenRow>();
 
     public DbSet<ApiTokenRow> ApiTokens => Set<ApiTokenRow>();
+
+    public DbSet<IdempotencyRow> IdempotencyKeys => Set<IdempotencyRow>();
 
     public DbSet<AgentCertificateRow> AgentCertificates => Set<AgentCertificateRow>();
 
@@ -126,6 +129,11 @@ internal sealed class ControlPlaneContext(DbContextOptions<ControlPlaneContext> 
             e.HasKey(t => t.Id);
             e.HasIndex(t => t.Hash).IsUnique();
             e.HasIndex(t => t.Name).IsUnique().HasDatabaseName(ApiTokenNameIndex);
+        });
+        builder.Entity<IdempotencyRow>(e =>
+        {
+            e.HasKey(k => new { k.Caller, k.KeyHash });
+            e.HasIndex(k => k.CreatedAt);
         });
         builder.Entity<AgentCertificateRow>(e =>
         {

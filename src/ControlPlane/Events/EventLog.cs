@@ -16,6 +16,7 @@ internal sealed class EventLog(IDbContextFactory<ControlPlaneContext> contexts) 
         await using var db = await contexts.CreateDbContextAsync(ct);
         var rows = await db.Events.AsNoTracking()
             .Where(e => (filter.HostId == null || e.HostId == filter.HostId) && (filter.VmId == null || e.VmId == filter.VmId) && (filter.Before == null || e.Id < filter.Before))
+            .Where(e => (filter.Kind == null || e.Kind == filter.Kind) && (filter.Severity == null || e.Severity == filter.Severity))
             .OrderByDescending(e => e.Id).Take(filter.Limit).ToListAsync(ct);
         return [.. rows.Select(r => r.ToDto())];
     }

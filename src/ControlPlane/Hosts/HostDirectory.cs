@@ -36,7 +36,17 @@ internal sealed class HostDirectory(
     public async Task<HostDto> GetAsync(Guid hostId, CancellationToken ct)
     {
         await using var db = await contexts.CreateDbContextAsync(ct);
-        return (await ReadAsync(db, [hostId], ct)).SingleOrDefault() ?? throw ProblemException.NotFound("Host", hostId);
+        return await GetAsync(db, hostId, ct);
+    }
+
+    internal async Task<HostDto> GetAsync(ControlPlaneContext db, Guid hostId, CancellationToken ct) =>
+        (await ReadAsync(db, [hostId], ct)).SingleOrDefault() ?? throw ProblemException.NotFound("Host", hostId);
+
+    /// <summary>One device of a host; <see cref="ProblemException"/> <c>host-not-found</c> or <c>device-not-found</c>.</summary>
+    internal static async Task<DeviceDto> GetDeviceAsync(ControlPlaneContext db, Guid hostId, string address, CancellationToken ct)
+    {
+        var host = await db.Hosts.AsNoTracking().SingleOrDefaultAsync(h => h.Id == hostId, ct) ?? throw ProblemException.NotFound("Host", hostId);
+        return (await DevicesAsync(db, new Dictionary<Guid, string> { [hostId] = host.Name }, [hostId], ct)).Find(d => d.Address == address) ?? throw VfRules.NoDevice(host, address);
     }
 
     public async Task<IReadOnlyList<DeviceDto>> ListDevicesAsync(Guid? hostId, CancellationToken ct)

@@ -7,12 +7,15 @@ internal static class VfRules
 {
     private const string Title = "The VFs cannot be changed.";
 
+    public static ProblemException NoDevice(HostRow host, string address) => ProblemException.ForField(
+        ProblemKind.NotFound, "device-not-found", "Device not found.", "address", $"{host.Name} has no PCI device '{address}'.", $"Take an address from /api/v1/hosts/{host.Id:D}/devices, such as 0000:01:00.0.");
+
     public static void Check(HostRow host, string address, int count, IReadOnlyList<DeviceRow> devices, Dictionary<string, VmReferenceDto> owners)
     {
         if (HostRules.Refusal(host) is { } refusal)
             throw new ProblemException(ProblemKind.Conflict, refusal.Code, Title, refusal.Detail, refusal.Remedy);
         var pf = devices.FirstOrDefault(d => d.Address == address)
-            ?? throw ProblemException.ForField(ProblemKind.NotFound, "device-not-found", "Device not found.", "address", $"{host.Name} has no PCI device '{address}'.", $"Take an address from /api/v1/hosts/{host.Id:D}/devices, such as 0000:01:00.0.");
+            ?? throw NoDevice(host, address);
         if (pf.PfAddress is { } parent)
             throw ProblemException.ForField(ProblemKind.Invalid, "device-is-vf", Title, "address", $"{address} is itself a VF, of {parent}.", $"Ask for the VFs of {parent}.");
         if (pf.Facts.TotalVfs == 0)

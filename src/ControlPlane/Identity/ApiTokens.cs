@@ -17,6 +17,8 @@ internal sealed class ApiTokens(ChangeRunner runner, IDbContextFactory<ControlPl
         var mistakes = new Mistakes();
         if (name.Length is 0 or > LongestName)
             mistakes.Add("name", $"The name has {name.Length} characters; 1 to {LongestName} are allowed.");
+        if (name.Any(char.IsControl))
+            mistakes.Add("name", "The name holds control characters.");
         if (request.Days is < 1 or > LongestDays)
             mistakes.Add("days", $"{request.Days} days is not between 1 and {LongestDays}.");
         mistakes.Throw("api-token-invalid", "The API token cannot be made.");
@@ -52,9 +54,14 @@ internal sealed class ApiTokens(ChangeRunner runner, IDbContextFactory<ControlPl
     public async Task<IReadOnlyList<ApiTokenDto>> ListAsync(CancellationToken ct)
     {
         await using var db = await contexts.CreateDbContextAsync(ct);
-        return await db.ApiTokens.AsNoTracking().OrderBy(t => t.Name)
-            .Select(t => new ApiTokenDto(t.Id, t.Name, t.Prefix, t.CreatedAt, t.CreatedBy, t.ExpiresAt, t.LastUsedAt)).ToListAsync(ct);
+        return await Shown(db.ApiTokens.OrderBy(t => t.Name)).ToListAsync(ct);
     }
+
+    internal static async Task<ApiTokenDto> GetAsync(ControlPlaneContext db, Guid tokenId, CancellationToken ct) =>
+        await Shown(db.ApiTokens.Where(t => t.Id == tokenId)).SingleOrDefaultAsync(ct) ?? throw ProblemException.NotFound("API token", tokenId);
+
+    private static IQueryable<ApiTokenDto> Shown(IQueryable<ApiTokenRow> tokens) =>
+        tokens.AsNoTracking().Select(t => new ApiTokenDto(t.Id, t.Name, t.Prefix, t.CreatedAt, t.CreatedBy, t.ExpiresAt, t.LastUsedAt));
 
     public Task RevokeAsync(Guid tokenId, Actor by, CancellationToken ct) => runner.RunAsync(async (db, changes) =>
     {

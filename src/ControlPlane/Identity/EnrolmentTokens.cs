@@ -18,6 +18,8 @@ internal sealed class EnrolmentTokens(ChangeRunner runner, IDbContextFactory<Con
         var mistakes = new Mistakes();
         if (label?.Length > LongestLabel)
             mistakes.Add("label", $"The label has {label.Length} characters; at most {LongestLabel} are allowed.");
+        if (label?.Any(char.IsControl) == true)
+            mistakes.Add("label", "The label holds control characters.");
         if (request.Minutes is < 1 or > LongestMinutes)
             mistakes.Add("minutes", $"{request.Minutes} minutes is not between 1 and {LongestMinutes} (a week).");
         mistakes.Throw("enrolment-token-invalid", "The enrolment token cannot be made.");
@@ -43,9 +45,14 @@ internal sealed class EnrolmentTokens(ChangeRunner runner, IDbContextFactory<Con
     public async Task<IReadOnlyList<EnrolmentTokenDto>> ListAsync(CancellationToken ct)
     {
         await using var db = await contexts.CreateDbContextAsync(ct);
-        return await db.EnrolmentTokens.AsNoTracking().OrderByDescending(t => t.Id)
-            .Select(t => new EnrolmentTokenDto(t.Id, t.Label, t.CreatedAt, t.CreatedBy, t.ExpiresAt, t.UsedAt, t.UsedByHostId)).ToListAsync(ct);
+        return await Shown(db.EnrolmentTokens.OrderByDescending(t => t.Id)).ToListAsync(ct);
     }
+
+    internal static async Task<EnrolmentTokenDto> GetAsync(ControlPlaneContext db, Guid tokenId, CancellationToken ct) =>
+        await Shown(db.EnrolmentTokens.Where(t => t.Id == tokenId)).SingleOrDefaultAsync(ct) ?? throw ProblemException.NotFound("Enrolment token", tokenId);
+
+    private static IQueryable<EnrolmentTokenDto> Shown(IQueryable<EnrolmentTokenRow> tokens) =>
+        tokens.AsNoTracking().Select(t => new EnrolmentTokenDto(t.Id, t.Label, t.CreatedAt, t.CreatedBy, t.ExpiresAt, t.UsedAt, t.UsedByHostId));
 
     public Task RevokeAsync(Guid tokenId, Actor by, CancellationToken ct) => runner.RunAsync(async (db, changes) =>
     {

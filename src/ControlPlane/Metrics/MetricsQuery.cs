@@ -102,7 +102,11 @@ internal sealed class MetricsQuery(DatabaseServer database, IDbContextFactory<Co
     private static void Check(MetricsRequest request)
     {
         var mistakes = new Mistakes();
-        if (request.From >= request.To)
+        if (request.To <= DateTimeOffset.UnixEpoch)
+            mistakes.Add("to", $"{request.To:u} lies before 1970.");
+        else if (request.From < DateTimeOffset.UnixEpoch)
+            mistakes.Add("from", $"{request.From:u} lies before 1970.");
+        else if (request.From >= request.To)
             mistakes.Add("from", $"The range begins at {request.From:u} and ends at {request.To:u}.", "'from' must lie before 'to'.");
         if (request.Step is { } step)
         {

@@ -19,6 +19,7 @@ internal sealed class OperationLog(
         await using var db = await contexts.CreateDbContextAsync(ct);
         var rows = await db.Operations.AsNoTracking()
             .Where(o => (filter.HostId == null || o.HostId == filter.HostId) && (filter.VmId == null || o.VmId == filter.VmId) && (filter.Active == null || filter.Active == (o.FinishedAt == null)))
+            .Where(o => (filter.Kind == null || o.Kind == filter.Kind) && (filter.State == null || o.State == filter.State) && (filter.Before == null || o.Id < filter.Before))
             .OrderByDescending(o => o.Id).Take(filter.Limit).ToListAsync(ct);
         return await ViewAsync(db, rows, ct);
     }
@@ -40,6 +41,11 @@ internal sealed class OperationLog(
     public async Task<OperationDto> GetAsync(Guid operationId, CancellationToken ct)
     {
         await using var db = await contexts.CreateDbContextAsync(ct);
+        return await GetAsync(db, operationId, ct);
+    }
+
+    internal async Task<OperationDto> GetAsync(ControlPlaneContext db, Guid operationId, CancellationToken ct)
+    {
         var row = await db.Operations.AsNoTracking().SingleOrDefaultAsync(o => o.Id == operationId, ct) ?? throw ProblemException.NotFound("Operation", operationId);
         var host = await db.Hosts.AsNoTracking().Where(h => h.Id == row.HostId).Select(h => new { h.OfferedGeneration, h.LastSeenAt }).SingleOrDefaultAsync(ct);
         return view.ToDto(row, host?.OfferedGeneration ?? long.MaxValue, host?.LastSeenAt);

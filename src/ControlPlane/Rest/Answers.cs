@@ -1,4 +1,5 @@
 using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Idempotency;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -16,6 +17,9 @@ internal static class Answers
         // Looked at before anything is changed.
         var seconds = wait is { } asked ? Checked(asked) : PreferredWait(context.Request);
         var operation = await change();
+        // Kept before the wait: a caller that hangs up meanwhile and repeats the request shall have it.
+        if (context.Features.Get<RepeatableAttempt>() is { } attempt)
+            await attempt.KeepAsync(StoredAnswer.From(StatusCodes.Status202Accepted, $"{OperationsPath}/{operation.Id:D}", operation));
         if (seconds > 0)
             operation = await operations.WaitAsync(operation.Id, TimeSpan.FromSeconds(seconds), context.RequestAborted);
         if (seconds > 0 && wait is null)

@@ -1,3 +1,4 @@
+using Exitless.ControlPlane.Rest.Conventions;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.OpenApi;
 
@@ -13,6 +14,7 @@ internal static class ApiDescription
     {
         options.OpenApiVersion = OpenApiSpecVersion.OpenApi3_1;
         options.ShouldInclude = d => d.RelativePath?.StartsWith("api/v1", StringComparison.Ordinal) == true;
+        options.AddOperationTransformer(OperationDescription.DescribeAsync);
         options.AddDocumentTransformer((document, _, _) =>
         {
             document.Info = new OpenApiInfo { Title = "Exitless", Version = "v1", Description = "Hosts, devices, VMs, operations, metrics and events of an Exitless control plane. Changes answer 202 with an operation; failures are RFC 9457 problems with 'code', 'remedy' and 'errors'." };

@@ -1,4 +1,5 @@
 using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Rest.Conventions;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -11,8 +12,10 @@ public static class FindingEndpoints
 {
     internal static void Map(IEndpointRouteBuilder api)
     {
-        api.MapGet("/hosts/{hostId:guid}/findings", ListHostFindings).WithName(nameof(ListHostFindings)).WithTags("Hosts").ProducesProblem(400).ProducesProblem(404);
-        api.MapGet("/findings", ListFindings).WithName(nameof(ListFindings)).WithTags("Hosts").ProducesProblem(400).ProducesProblem(404);
+        api.MapGet("/hosts/{hostId:guid}/findings", ListHostFindings).WithName(nameof(ListHostFindings)).WithTags("Hosts").ProducesProblem(400).ProducesProblem(404)
+            .IsList<FindingDto>(Key, descending: false, "severity", "id").WithExample(200, new[] { Example.Finding }, null, ("atLeast", "warning"));
+        api.MapGet("/findings", ListFindings).WithName(nameof(ListFindings)).WithTags("Hosts").ProducesProblem(400).ProducesProblem(404)
+            .IsList<FindingDto>(Key, descending: false, "severity", "id").WithExample(200, new[] { Example.Finding }, null, ("atLeast", "info"));
     }
 
     /// <summary>Lists what the doctor found on one host, the worst first.</summary>
@@ -30,6 +33,9 @@ public static class FindingEndpoints
     /// <param name="ct">Ends with the request.</param>
     public static async Task<Ok<IReadOnlyList<FindingDto>>> ListFindings(Guid? hostId, string? atLeast, IHostFindings findings, CancellationToken ct) =>
         TypedResults.Ok(await findings.ListAsync(hostId, Severity(atLeast), ct));
+
+    /// <summary>The worst first, then by host.</summary>
+    private static string[] Key(FindingDto f) => [$"{FindingSeverity.Blocker - f.Severity}", f.HostName, f.HostId.ToString("D"), f.Id, f.Subject ?? ""];
 
     private static FindingSeverity Severity(string? text) => text switch
     {

@@ -1,4 +1,5 @@
 using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Rest.Conventions;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -9,17 +10,27 @@ namespace Exitless.ControlPlane.Rest;
 /// <summary>Hosts, their devices and VFs. Public, because the API's description is drawn from its comments.</summary>
 public static class HostEndpoints
 {
+    private static readonly string[] DeviceFilters = ["kind", "assignable", "pfAddress", "iommuGroup", "numaNode", "driver"];
+
     internal static void Map(IEndpointRouteBuilder api)
     {
         var hosts = api.MapGroup("/hosts").WithTags("Hosts");
-        hosts.MapGet("", ListHosts).WithName(nameof(ListHosts));
-        hosts.MapGet("/{hostId:guid}", GetHost).WithName(nameof(GetHost)).ProducesProblem(404);
-        hosts.MapGet("/{hostId:guid}/devices", ListHostDevices).WithName(nameof(ListHostDevices)).ProducesProblem(404);
-        hosts.MapGet("/{hostId:guid}/observed-vms", ListObservedVms).WithName(nameof(ListObservedVms)).ProducesProblem(404);
-        hosts.MapPost("/{hostId:guid}/devices/{address}/vfs", SetVfs).WithName(nameof(SetVfs)).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409);
-        hosts.MapPost("/{hostId:guid}/actions/revoke", RevokeHost).WithName(nameof(RevokeHost)).ProducesProblem(404);
-        api.MapGet("/devices", ListDevices).WithName(nameof(ListDevices)).WithTags("Hosts").ProducesProblem(404);
+        hosts.MapGet("", ListHosts).WithName(nameof(ListHosts)).ProducesProblem(400)
+            .IsList<HostDto>(h => [h.Name, h.Id.ToString("D")], descending: false, "name", "connected").WithExample(200, new[] { Example.Host }, null, ("connected", "true"), ("limit", "50"));
+        hosts.MapGet("/{hostId:guid}", GetHost).WithName(nameof(GetHost)).ProducesProblem(404).WithExample(200, Example.Host);
+        hosts.MapGet("/{hostId:guid}/devices", ListHostDevices).WithName(nameof(ListHostDevices)).ProducesProblem(400).ProducesProblem(404)
+            .IsList<DeviceDto>(Key, descending: false, DeviceFilters).WithExample(200, new[] { Example.Device }, null, ("kind", "pf"));
+        hosts.MapGet("/{hostId:guid}/devices/{address}", GetHostDevice).WithName(nameof(GetHostDevice)).ProducesProblem(404).WithExample(200, Example.Device);
+        hosts.MapGet("/{hostId:guid}/observed-vms", ListObservedVms).WithName(nameof(ListObservedVms)).ProducesProblem(400).ProducesProblem(404)
+            .IsList<ObservedVmDto>(v => [$"{v.ProcessId:D10}"]).WithExample(200, new[] { Example.ObservedVm });
+        hosts.MapPost("/{hostId:guid}/devices/{address}/vfs", SetVfs).WithName(nameof(SetVfs)).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409)
+            .Changes(Resources.Device).WithExample(202, Example.Operation(OperationKind.SetVfs, $"Give {Example.Pf} on {Example.HostName} 4 VFs"), new SetVfsRequest(4));
+        hosts.MapPost("/{hostId:guid}/actions/revoke", RevokeHost).WithName(nameof(RevokeHost)).ProducesProblem(404).Changes(Resources.Host).WithExample(200, Example.Host);
+        api.MapGet("/devices", ListDevices).WithName(nameof(ListDevices)).WithTags("Hosts").ProducesProblem(400).ProducesProblem(404)
+            .IsList<DeviceDto>(Key, descending: false, DeviceFilters).WithExample(200, new[] { Example.Device }, null, ("kind", "pf"), ("limit", "50"));
     }
+
+    private static string[] Key(DeviceDto d) => [d.HostName, d.HostId.ToString("D"), d.Address];
 
     /// <summary>Lists the hosts, by name.</summary>
     public static async Task<Ok<IReadOnlyList<HostDto>>> ListHosts(IHostDirectory hosts, CancellationToken ct) => TypedResults.Ok(await hosts.ListAsync(ct));
@@ -35,6 +46,19 @@ public static class HostEndpoints
     /// <param name="hosts">The hosts.</param>
     /// <param name="ct">Ends with the request.</param>
     public static async Task<Ok<IReadOnlyList<DeviceDto>>> ListHostDevices(Guid hostId, IHostDirectory hosts, CancellationToken ct) => TypedResults.Ok(await hosts.ListDevicesAsync(hostId, ct));
+
+    /// <summary>Shows one PCI function of a host.</summary>
+    /// <param name="hostId">The host's id.</param>
+    /// <param name="address">Its PCI address.</param>
+    /// <param name="hosts">The hosts.</param>
+    /// <param name="ct">Ends with the request.</param>
+    public static async Task<Ok<DeviceDto>> GetHostDevice(Guid hostId, string address, IHostDirectory hosts, CancellationToken ct)
+    {
+        ArgumentNullException.ThrowIfNull(hosts);
+        var devices = await hosts.ListDevicesAsync(hostId, ct);
+        return TypedResults.Ok(devices.FirstOrDefault(d => d.Address == address) ?? throw ProblemException.ForField(
+            ProblemKind.NotFound, "device-not-found", "Device not found.", "address", $"The host has no PCI device '{address}'.", $"Take an address from /api/v1/hosts/{hostId:D}/devices."));
+    }
 
     /// <summary>Lists the VMs that run on a host and that Exitless did not start, with the grade of each of their vectors; none while the host's link is lost.</summary>
     /// <param name="hostId">The host's id.</param>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Exitless.ControlPlane.Api;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
@@ -18,7 +19,7 @@ internal sealed partial class ProblemWriter(IProblemDetailsService problems, ILo
         {
             ProblemException p => From(p),
             BadHttpRequestException b => From(b),
-            NpgsqlException => Details(StatusCodes.Status503ServiceUnavailable, "database-unavailable", "The database does not answer.", "The control plane cannot reach its database.", "Try again; if it stays so, look at the control plane's log."),
+            NpgsqlException n when n is not PostgresException || n.IsTransient => Details(StatusCodes.Status503ServiceUnavailable, "database-unavailable", "The database does not answer.", "The control plane cannot reach its database.", "Try again; if it stays so, look at the control plane's log."),
             _ => null,
         };
         if (details is null)
@@ -72,6 +73,8 @@ internal sealed partial class ProblemWriter(IProblemDetailsService problems, ILo
             ProblemKind.NotFound => StatusCodes.Status404NotFound,
             ProblemKind.Conflict => StatusCodes.Status409Conflict,
             ProblemKind.Unavailable => StatusCodes.Status503ServiceUnavailable,
+            ProblemKind.Stale => StatusCodes.Status412PreconditionFailed,
+            ProblemKind.Contradiction => StatusCodes.Status422UnprocessableEntity,
         };
         return Details(status, p.Code, p.Title, p.Detail, p.Remedy, p.Errors);
     }
@@ -93,8 +96,27 @@ internal sealed partial class ProblemWriter(IProblemDetailsService problems, ILo
             StatusCodes.Status415UnsupportedMediaType => "media-type",
             _ => "request-invalid",
         };
+        if (Unbound().Match(b.Message) is { Success: true } unbound)
+        {
+            var (name, value) = (unbound.Groups["name"].Value, unbound.Groups["value"].Value);
+            var what = $"'{value}' is {Words(unbound.Groups["type"].Value)}.";
+            return Details(b.StatusCode, code, "The request cannot be read.", $"In '{name}': {what}", "The API is described at /reference.", new Dictionary<string, string[]>(StringComparer.Ordinal) { [name] = [what] });
+        }
         return Details(b.StatusCode, code, "The request cannot be read.", b.Message, "The API is described at /reference.");
     }
+
+    private static string Words(string type) => type switch
+    {
+        var t when t.Contains("Guid", StringComparison.Ordinal) => "no id: write a UUID such as 01930000-0000-7000-8000-000000000001",
+        var t when t.Contains("int", StringComparison.OrdinalIgnoreCase) => $"no whole number between {int.MinValue} and {int.MaxValue}",
+        var t when t.Contains("bool", StringComparison.OrdinalIgnoreCase) => "neither true nor false",
+        var t when t.Contains("double", StringComparison.OrdinalIgnoreCase) => "no number",
+        _ => "none of the values that are known",
+    };
+
+    // The framework says what it could not bind in a sentence only: Failed to bind parameter "Nullable<Guid> hostId" from "x".
+    [GeneratedRegex("^Failed to bind parameter \"(?<type>.+) (?<name>\\w+)\" from \"(?<value>.*)\"\\.$", RegexOptions.CultureInvariant | RegexOptions.ExplicitCapture | RegexOptions.Singleline, 1000)]
+    private static partial Regex Unbound();
 
     private static ProblemDetails Details(int status, string code, string title, string detail, string? remedy, IReadOnlyDictionary<string, string[]>? errors = null)
     {

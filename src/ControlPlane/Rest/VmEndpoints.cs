@@ -1,5 +1,6 @@
 using System.Globalization;
 using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Rest.Conventions;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -13,18 +14,25 @@ public static class VmEndpoints
     internal static void Map(IEndpointRouteBuilder api)
     {
         var vms = api.MapGroup("/vms").WithTags("VMs");
-        vms.MapGet("", ListVms).WithName(nameof(ListVms)).ProducesProblem(404);
-        vms.MapPost("", CreateVm).WithName(nameof(CreateVm)).ProducesProblem(400).ProducesProblem(409);
-        vms.MapGet("/{vmId:guid}", GetVm).WithName(nameof(GetVm)).ProducesProblem(404);
-        vms.MapDelete("/{vmId:guid}", DeleteVm).WithName(nameof(DeleteVm)).ProducesProblem(404).ProducesProblem(409);
-        vms.MapPost("/{vmId:guid}/actions/start", StartVm).WithName(nameof(StartVm)).ProducesProblem(404).ProducesProblem(409);
-        vms.MapPost("/{vmId:guid}/actions/stop", StopVm).WithName(nameof(StopVm)).ProducesProblem(404).ProducesProblem(409);
-        vms.MapPost("/{vmId:guid}/actions/force-off", ForceOffVm).WithName(nameof(ForceOffVm)).ProducesProblem(404).ProducesProblem(409);
-        vms.MapPost("/{vmId:guid}/actions/switch-interrupts", SwitchInterrupts).WithName(nameof(SwitchInterrupts)).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409);
-        vms.MapGet("/{vmId:guid}/locality", LocateVm).WithName(nameof(LocateVm)).ProducesProblem(404);
-        vms.MapGet("/{vmId:guid}/series", ListSeries).WithName(nameof(ListSeries)).WithTags("Metrics").ProducesProblem(404);
-        vms.MapGet("/{vmId:guid}/metrics", GetMetrics).WithName(nameof(GetMetrics)).WithTags("Metrics").ProducesProblem(400).ProducesProblem(404);
+        vms.MapGet("", ListVms).WithName(nameof(ListVms)).ProducesProblem(400).ProducesProblem(404)
+            .IsList<VmDto>(v => [v.Name, v.Id.ToString("D")], descending: false, "name", "state", "desired", "hostConnected").WithExample(200, new[] { Example.Vm }, null, ("state", "running"), ("limit", "50"));
+        vms.MapPost("", CreateVm).WithName(nameof(CreateVm)).ProducesProblem(400).ProducesProblem(409)
+            .Creates().WithExample(202, Started(OperationKind.CreateVm, "Create"), Example.CreateVm);
+        vms.MapGet("/{vmId:guid}", GetVm).WithName(nameof(GetVm)).ProducesProblem(404).WithExample(200, Example.Vm);
+        vms.MapDelete("/{vmId:guid}", DeleteVm).WithName(nameof(DeleteVm)).ProducesProblem(404).ProducesProblem(409).Changes(Resources.Vm).WithExample(202, Started(OperationKind.DeleteVm, "Delete"));
+        vms.MapPost("/{vmId:guid}/actions/start", StartVm).WithName(nameof(StartVm)).ProducesProblem(404).ProducesProblem(409).Changes(Resources.Vm).WithExample(202, Started(OperationKind.StartVm, "Start"));
+        vms.MapPost("/{vmId:guid}/actions/stop", StopVm).WithName(nameof(StopVm)).ProducesProblem(404).ProducesProblem(409).Changes(Resources.Vm).WithExample(202, Started(OperationKind.StopVm, "Stop"));
+        vms.MapPost("/{vmId:guid}/actions/force-off", ForceOffVm).WithName(nameof(ForceOffVm)).ProducesProblem(404).ProducesProblem(409).Changes(Resources.Vm).WithExample(202, Started(OperationKind.ForceOffVm, "Force off"));
+        vms.MapPost("/{vmId:guid}/actions/switch-interrupts", SwitchInterrupts).WithName(nameof(SwitchInterrupts)).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409)
+            .Changes(Resources.Vm).WithExample(202, Started(OperationKind.SwitchInterrupts, "Switch the interrupts of"), new InterruptSwitch(InterruptPath.Injected, Example.Vf, 0));
+        vms.MapGet("/{vmId:guid}/locality", LocateVm).WithName(nameof(LocateVm)).ProducesProblem(404).WithExample(200, Example.Locality);
+        vms.MapGet("/{vmId:guid}/series", ListSeries).WithName(nameof(ListSeries)).WithTags("Metrics").ProducesProblem(400).ProducesProblem(404)
+            .IsList<SeriesDto>(s => [s.Key], descending: false, "kind", "unit").WithExample(200, new[] { Example.Series });
+        vms.MapGet("/{vmId:guid}/metrics", GetMetrics).WithName(nameof(GetMetrics)).WithTags("Metrics").ProducesProblem(400).ProducesProblem(404)
+            .WithExample(200, Example.Metrics, null, ("series", "kvm.vcpu.0.exits"), ("from", Example.From), ("to", Example.To), ("step", "60"));
     }
+
+    private static OperationDto Started(OperationKind kind, string verb) => Example.Operation(kind, $"{verb} VM {Example.VmName} on {Example.HostName}");
 
     /// <summary>Lists the VMs, by name.</summary>
     /// <param name="hostId">Of this host only.</param>
@@ -120,7 +128,7 @@ public static class VmEndpoints
         ArgumentNullException.ThrowIfNull(time);
         var mistakes = new Mistakes();
         var end = Time("to", to) ?? time.GetUtcNow();
-        var begin = Time("from", from) ?? end.AddHours(-1);
+        var begin = Time("from", from) ?? (end - DateTimeOffset.MinValue > TimeSpan.FromHours(1) ? end.AddHours(-1) : DateTimeOffset.MinValue);
         if (step is not null and not (>= 1 and <= 86400))
             mistakes.Add("step", $"A step of {step} s is not between 1 and 86400.");
         mistakes.Throw("metrics-query-invalid", "The metrics cannot be asked for so.");

@@ -23,7 +23,10 @@ internal static class InterruptRules
             mistakes.Add(ProblemKind.Conflict, "interrupts-not-assisted", "path", $"The host does not virtualize the APIC: {missing.Title.TrimEnd('.')}. So the vCPU leaves the guest for every interrupt, whatever CPU takes it.",
                 missing.Remedy ?? "Choose injected or best.");
         if (request.Vector is not null && request.Device is null)
+        {
             mistakes.Add("vector", "A vector needs its device.", "Name the device too.");
+            mistakes.Add("device", "The device of the vector is not named.");
+        }
         if (request.Vector is < 0 or >= MostVectors)
             mistakes.Add("vector", $"Vector {request.Vector} is not between 0 and {MostVectors - 1}.");
         mistakes.Throw("switch-invalid", "The switch cannot be thrown.");

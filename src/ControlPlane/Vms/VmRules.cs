@@ -46,10 +46,15 @@ internal static partial class VmRules
             m.Add("devices", $"{devices.Count} devices are more than {MostDevices}.");
         for (var i = 0; i < devices.Count; i++)
         {
-            var (address, mac) = devices[i];
+            if (devices[i] is not { } device)
+            {
+                m.Add($"devices[{i}]", "null is no device.", "Write {\"address\": \"0000:01:10.0\"}.");
+                continue;
+            }
+            var (address, mac) = device;
             if (!PciAddress.IsValid(address))
                 m.Add($"devices[{i}].address", $"'{address}' is no PCI address.", "Write it like 0000:01:10.0, in lower case.");
-            else if (devices.Take(i).Any(d => d.Address == address))
+            else if (devices.Take(i).Any(d => d?.Address == address))
                 m.Add(ProblemKind.Invalid, "device-twice", $"devices[{i}].address", $"{address} is named twice.", "Name each VF once.");
             if (mac is not null && !IsStationMac(mac))
                 m.Add($"devices[{i}].mac", $"'{mac}' is no unicast MAC address.", "Write six hexadecimal pairs with colons, such as 02:00:00:00:00:01; the lowest bit of the first pair must be 0.");

@@ -32,8 +32,11 @@ internal sealed class VmService(
     public async Task<VmDto> GetAsync(Guid vmId, CancellationToken ct)
     {
         await using var db = await contexts.CreateDbContextAsync(ct);
-        return (await ReadAsync(db, db.Vms.Where(v => v.Id == vmId), ct)).SingleOrDefault() ?? throw ProblemException.NotFound("VM", vmId);
+        return await GetAsync(db, vmId, ct);
     }
+
+    internal async Task<VmDto> GetAsync(ControlPlaneContext db, Guid vmId, CancellationToken ct) =>
+        (await ReadAsync(db, db.Vms.Where(v => v.Id == vmId), ct)).SingleOrDefault() ?? throw ProblemException.NotFound("VM", vmId);
 
     public async Task<LocalityDto> LocateAsync(Guid vmId, CancellationToken ct)
     {
@@ -51,6 +54,9 @@ internal sealed class VmService(
         const string Title = "The VM cannot be created.";
         var mistakes = new Mistakes();
         VmRules.CheckAlone(request, mistakes);
+        // Without them nothing more can be said.
+        if (request.Devices?.Any(d => d is null) == true)
+            mistakes.Throw(Code, Title);
         var id = await Guarded(() => runner.RunAsync(async (db, changes) =>
         {
             var host = await db.LockHostAsync(request.HostId, ct);
