@@ -16,6 +16,7 @@ public sealed class HotplugTests(BootedHost host)
         var cycles = Environment.GetEnvironmentVariable("EXITLESS_NIGHTLY") == "1" ? Many : Few;
         var vfs = await host.VfsAsync(2);
         await host.RunAsync($"echo vfio-pci >/sys/bus/pci/devices/{vfs[1]}/driver_override; echo {vfs[1]} >/sys/bus/pci/drivers_probe");
+        await LastExits.WatchAsync(host);
         try
         {
             await using var vm = await host.BootAsync(new JsonObject
@@ -44,8 +45,13 @@ public sealed class HotplugTests(BootedHost host)
             Assert.DoesNotContain("change=Forced", await vm.MessagesAsync(), StringComparison.Ordinal);
             await vm.PowerOffAsync();
         }
+        catch (Exception e) when (e is InvalidOperationException or Xunit.Sdk.XunitException)
+        {
+            throw new InvalidOperationException($"{e.Message}\n== the guest's last exits\n{await LastExits.TakeAsync(host)}", e);
+        }
         finally
         {
+            await LastExits.EndAsync(host);
             await host.RunAsync($"echo {vfs[1]} >/sys/bus/pci/drivers/vfio-pci/unbind; echo >/sys/bus/pci/devices/{vfs[1]}/driver_override");
         }
     }
