@@ -128,7 +128,7 @@ public static class VmEndpoints
         ArgumentNullException.ThrowIfNull(time);
         var mistakes = new Mistakes();
         var end = Time("to", to) ?? time.GetUtcNow();
-        var begin = Time("from", from) ?? (end - DateTimeOffset.MinValue > TimeSpan.FromHours(1) ? end.AddHours(-1) : DateTimeOffset.MinValue);
+        var begin = Time("from", from) ?? (end - DateTimeOffset.UnixEpoch > TimeSpan.FromHours(1) ? end.AddHours(-1) : DateTimeOffset.UnixEpoch);
         if (step is not null and not (>= 1 and <= 86400))
             mistakes.Add("step", $"A step of {step} s is not between 1 and 86400.");
         mistakes.Throw("metrics-query-invalid", "The metrics cannot be asked for so.");

@@ -31,7 +31,7 @@ internal sealed class Scene : IAsyncDisposable
     /// <summary>A text of the examples with the real things in it.</summary>
     public string Real(string text) => _real.Aggregate(text, (t, pair) => t.Replace(pair.Key, pair.Value, StringComparison.Ordinal));
 
-    /// <summary>How much there is of all that a request could have changed.</summary>
+    /// <summary>How much there is of all that a request could have changed. Events that nobody asked for are not: a scripted agent says nothing of itself, and is taken for gone after a while.</summary>
     public async Task<string> StateAsync()
     {
         await using var db = _host.Database();
@@ -39,7 +39,7 @@ internal sealed class Scene : IAsyncDisposable
         var vms = await db.Vms.OrderBy(v => v.Id).Select(v => new { v.Id, v.Desired, v.Deleting, v.Generation }).ToListAsync();
         return $"""
             operations {await db.Operations.CountAsync()}, finished {await db.Operations.CountAsync(o => o.FinishedAt != null)}
-            events {await db.Events.CountAsync()}
+            events {await db.Events.CountAsync(e => e.Actor != null)}
             API tokens {await db.ApiTokens.CountAsync()}, enrolment tokens {await db.EnrolmentTokens.CountAsync()}
             hosts {string.Join(", ", hosts)}
             VMs {string.Join(", ", vms)}, devices {await db.VmDevices.CountAsync()}, PFs {await db.Pfs.CountAsync()}
