@@ -14,7 +14,7 @@ public sealed class AttackTests(EliHost host)
     [MemberData(nameof(Attacks))]
     public async Task The_host_keeps_its_interrupts_and_its_CPU(string attack)
     {
-        Assert.SkipUnless(EliHost.Nightly, "Fifteen attacks take a quarter of an hour; EXITLESS_NIGHTLY=1 runs them.");
+        Assert.SkipUnless(Nightly.IsOn, "Fifteen attacks take a quarter of an hour; EXITLESS_NIGHTLY=1 runs them.");
         var vf = (await host.VfsAsync(1))[0];
         await using var vm = await host.BootAsync(EliHost.Guest(vf, ""));
         await vm.WaitUntilReadyAsync();

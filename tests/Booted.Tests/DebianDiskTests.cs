@@ -100,7 +100,7 @@ public sealed class DebianDiskTests(BootedHost host)
 
     private async Task TakeDiskAsync()
     {
-        Assert.SkipUnless(Environment.GetEnvironmentVariable("EXITLESS_NIGHTLY") == "1", "A Debian under two layers of emulation takes minutes; EXITLESS_NIGHTLY=1 runs it.");
+        Assert.SkipUnless(Nightly.IsOn, "A Debian under two layers of emulation takes minutes; EXITLESS_NIGHTLY=1 runs it.");
         await DebianDisk.CopyAsync(Path.Combine(host.Share, "root.img"), TestContext.Current.CancellationToken);
     }
 

@@ -10,11 +10,8 @@ public class EliHost : BootedHost, IAsyncLifetime
     private readonly string _built = Directory.CreateTempSubdirectory("exitless-attack-").FullName;
 
     /// <summary>Why there is no such host; null: there is one.</summary>
-    internal string? Missing { get; } = Nightly || Environment.GetEnvironmentVariable("EXITLESS_ELI") == "1" ? null
+    internal string? Missing { get; } = Nightly.IsOn || Environment.GetEnvironmentVariable("EXITLESS_ELI") == "1" ? null
         : "Building KVM with ELI takes minutes; EXITLESS_ELI=1 runs it.";
-
-    /// <summary>Tests of many minutes run too.</summary>
-    internal static bool Nightly { get; } = Environment.GetEnvironmentVariable("EXITLESS_NIGHTLY") == "1";
 
     /// <summary>A guest with one vCPU on CPU 1 and one VF, in direct mode.</summary>
     /// <param name="vf">Its PCI address.</param>

@@ -13,7 +13,7 @@ public sealed class HotplugTests(BootedHost host)
     [Fact]
     public async Task Plugging_a_VF_in_and_out_leaks_nothing_and_disturbs_no_other_VF()
     {
-        var cycles = Environment.GetEnvironmentVariable("EXITLESS_NIGHTLY") == "1" ? Many : Few;
+        var cycles = Nightly.IsOn ? Many : Few;
         var vfs = await host.VfsAsync(2);
         await host.RunAsync($"echo vfio-pci >/sys/bus/pci/devices/{vfs[1]}/driver_override; echo {vfs[1]} >/sys/bus/pci/drivers_probe");
         await LastExits.WatchAsync(host);

@@ -13,7 +13,7 @@ public sealed class MachineTests(BootedHost host)
     [Fact]
     public async Task Four_vcpus_in_two_sockets_and_nodes_on_huge_pages_pause_go_on_and_panic()
     {
-        Nightly();
+        SkipByDay();
         const string pool = "/sys/devices/system/node/node0/hugepages/hugepages-2048kB";
         await host.RunAsync($"echo 100 >{pool}/nr_hugepages");
         await using (var refused = await host.BootAsync(Spec()))
@@ -66,7 +66,7 @@ public sealed class MachineTests(BootedHost host)
     [Fact]
     public async Task A_guest_with_a_vf_reboots_in_place_and_answers_the_power_button()
     {
-        Nightly();
+        SkipByDay();
         var vf = (await host.VfsAsync(2))[0];
         await using var vm = await host.BootAsync(new JsonObject
         {
@@ -96,7 +96,7 @@ public sealed class MachineTests(BootedHost host)
     [Fact]
     public async Task With_a_split_irqchip_a_guest_has_its_serial_port_its_VF_and_its_power_button()
     {
-        Nightly();
+        SkipByDay();
         var vf = (await host.VfsAsync(2))[0];
         await using var vm = await host.BootAsync(new JsonObject
         {
@@ -117,7 +117,7 @@ public sealed class MachineTests(BootedHost host)
     [Fact]
     public async Task An_elf_kernel_boots_by_its_pvh_entry()
     {
-        Nightly();
+        SkipByDay();
         await host.RunAsync($"cp {BootedHost.Kernel} /mnt/share/vmlinuz");
         var image = await File.ReadAllBytesAsync(Path.Combine(host.Share, "vmlinuz"), TestContext.Current.CancellationToken);
         // The compressed vmlinux in a bzImage: Documentation/arch/x86/boot.rst, payload_offset and payload_length.
@@ -148,6 +148,6 @@ public sealed class MachineTests(BootedHost host)
         }
     }
 
-    private static void Nightly() =>
-        Assert.SkipUnless(Environment.GetEnvironmentVariable("EXITLESS_NIGHTLY") == "1", "These take five minutes together; EXITLESS_NIGHTLY=1 runs them.");
+    private static void SkipByDay() =>
+        Assert.SkipUnless(Nightly.IsOn, "These take five minutes together; EXITLESS_NIGHTLY=1 runs them.");
 }

@@ -88,7 +88,7 @@ public sealed class NvmeTests(NvmeHost host)
     [InlineData(true, "ready=[23] completion=0x00000000 serial=0x00000000")]
     public async Task A_device_reaches_the_BAR_of_another_one_unless_that_is_switched_off(bool off, string outcome)
     {
-        Assert.SkipUnless(EliHost.Nightly, "Three hundred accesses from the guest's shell take minutes under two layers of emulation, each time; EXITLESS_NIGHTLY=1 runs them.");
+        Assert.SkipUnless(Nightly.IsOn, "Three hundred accesses from the guest's shell take minutes under two layers of emulation, each time; EXITLESS_NIGHTLY=1 runs them.");
         var (asked, memory) = (await ControllerAsync(NvmeHost.Serial), await ControllerAsync(NvmeHost.PeerSerial));
         await using var vm = await host.BootAsync(new JsonObject
         {

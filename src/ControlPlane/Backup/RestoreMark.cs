@@ -1,5 +1,6 @@
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Database;
+using Exitless.ControlPlane.Operations;
 using Microsoft.EntityFrameworkCore;
 
 namespace Exitless.ControlPlane.Backup;
@@ -14,27 +15,26 @@ internal static class RestoreMark
 
     /// <summary>With the tables up to date: marks every host as recovering and ends every operation, if the mark is there.</summary>
     /// <returns>How many hosts are to recover.</returns>
-    public static async Task<int> TakeAsync(IDbContextFactory<ControlPlaneContext> contexts, TimeProvider time, CancellationToken ct)
+    public static async Task<int> TakeAsync(ControlPlaneContext db, TimeProvider time, CancellationToken ct)
     {
-        await using var db = await contexts.CreateDbContextAsync(ct);
-        await db.Database.MigrateAsync(ct);
         if (!await db.Database.SqlQuery<bool>($"""SELECT to_regclass('public.restored_from_backup') IS NOT NULL AS "Value" """).SingleAsync(ct))
             return 0;
         await using var transaction = await db.Database.BeginTransactionAsync(ct);
         var hosts = await db.Hosts.Where(h => h.RevokedAt == null).ExecuteUpdateAsync(s => s.SetProperty(h => h.Recovering, true), ct);
         foreach (var operation in await db.Operations.Where(o => o.FinishedAt == null).ToListAsync(ct))
-        {
-            operation.State = OperationState.Failed;
-            operation.FinishedAt = time.GetUtcNow();
-            operation.Problem = Cut;
-        }
+            Cut(operation, time.GetUtcNow());
         await db.SaveChangesAsync(ct);
         await db.Database.ExecuteSqlAsync($"DROP TABLE public.restored_from_backup", ct);
         await transaction.CommitAsync(ct);
         return hosts;
     }
 
-    /// <summary>Whether they were carried out, what the host reports shows; the record of them is too old to judge it.</summary>
-    public static readonly ProblemDto Cut = new(
-        "database-restored", "The database was restored while this was under way.", "Its end is not in the copy that was restored.", "Look at the state of what it was about, and ask again if that is not as it should be.", null);
+    /// <summary>Ends an operation that the restored copy knows the beginning of. Whether it was carried out, what the host reports shows; the record of it is too old to judge it.</summary>
+    public static void Cut(OperationRow operation, DateTimeOffset now)
+    {
+        operation.State = OperationState.Failed;
+        operation.FinishedAt = now;
+        operation.Problem = new ProblemDto(
+            "database-restored", "The database was restored while this was under way.", "Its end is not in the copy that was restored.", "Look at the state of what it was about, and ask again if that is not as it should be.", null);
+    }
 }

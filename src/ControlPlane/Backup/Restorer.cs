@@ -23,6 +23,10 @@ internal sealed class Restorer(DatabaseServer database, IOptions<ControlPlaneOpt
         END $$
         """;
 
+    private const string Certificate = "ca.crt";
+
+    private string Authority => Path.Combine(options.Value.DataFolder, "authority");
+
     /// <param name="path">A backup.</param>
     /// <param name="replace">Whether a database that holds something, and another CA, may be replaced.</param>
     /// <param name="progress">Is told how far it is, a line at a time.</param>
@@ -37,7 +41,9 @@ internal sealed class Restorer(DatabaseServer database, IOptions<ControlPlaneOpt
             await CheckAsync(manifest, folder, replace, ct);
             progress("Writing the database.");
             await WriteAsync(folder, ct);
-            var hosts = await RestoreMark.TakeAsync(contexts, time, ct);
+            await using var db = await contexts.CreateDbContextAsync(ct);
+            await db.Database.MigrateAsync(ct);
+            var hosts = await RestoreMark.TakeAsync(db, time, ct);
             PlaceAuthority(folder);
             return (manifest, hosts);
         }
@@ -90,8 +96,7 @@ internal sealed class Restorer(DatabaseServer database, IOptions<ControlPlaneOpt
         var hosts = await HostsAsync(ct);
         if (hosts > 0 && !replace)
             throw new StartException($"The database holds a fleet already (hosts: {hosts}).", "Add --replace to put the backup in its place; take a backup of it first.");
-        var current = Path.Combine(options.Value.DataFolder, "authority", "ca.crt");
-        if (File.Exists(current) && !replace && !await SameAsync(current, Path.Combine(folder, "ca.crt"), ct))
+        if (!replace && File.Exists(Path.Combine(Authority, Certificate)) && !HasAuthorityOf(folder))
             throw new StartException("The data folder has another CA than the backup.", "Add --replace to put the backup's in its place; agents that pinned the present one will not come back then.");
     }
 
@@ -126,16 +131,16 @@ internal sealed class Restorer(DatabaseServer database, IOptions<ControlPlaneOpt
 
     private void PlaceAuthority(string folder)
     {
-        var authority = Path.Combine(options.Value.DataFolder, "authority");
-        DataFolder.Make(authority);
-        if (File.Exists(Path.Combine(authority, "ca.crt")) && File.ReadAllText(Path.Combine(authority, "ca.crt")) == File.ReadAllText(Path.Combine(folder, "ca.crt")))
+        if (HasAuthorityOf(folder))
             return;
+        DataFolder.Make(Authority);
         // Certificates of another CA's server side are of no use; they are made again at the start.
-        foreach (var old in Directory.GetFiles(authority))
+        foreach (var old in Directory.GetFiles(Authority))
             File.Move(old, old + ".before-restore", overwrite: true);
         foreach (var name in BackupManifest.AuthorityFiles.Reverse())
-            DataFolder.WriteSecret(Path.Combine(authority, name), File.ReadAllText(Path.Combine(folder, name)));
+            DataFolder.WriteSecret(Path.Combine(Authority, name), File.ReadAllText(Path.Combine(folder, name)));
     }
 
-    private static async Task<bool> SameAsync(string one, string other, CancellationToken ct) => await File.ReadAllTextAsync(one, ct) == await File.ReadAllTextAsync(other, ct);
+    private bool HasAuthorityOf(string folder) =>
+        File.Exists(Path.Combine(Authority, Certificate)) && File.ReadAllText(Path.Combine(Authority, Certificate)) == File.ReadAllText(Path.Combine(folder, Certificate));
 }

@@ -83,7 +83,7 @@ internal sealed class DatabaseStartup(DatabaseServer server, IServiceProvider se
         try
         {
             await db.Database.MigrateAsync(ct);
-            await RestoreMark.TakeAsync(services.GetRequiredService<IDbContextFactory<ControlPlaneContext>>(), services.GetRequiredService<TimeProvider>(), ct);
+            await RestoreMark.TakeAsync(db, services.GetRequiredService<TimeProvider>(), ct);
         }
         catch (NpgsqlException e) when (e is not PostgresException)
         {

@@ -69,11 +69,11 @@ internal sealed class FleetOverview : IFleetOverview, IDisposable
         hosts.Parameters.Add(new NpgsqlParameter<Guid[]>("linked", [.. _links.Connected]));
         batch.BatchCommands.Add(hosts);
         batch.BatchCommands.Add(new NpgsqlBatchCommand("SELECT state, count(*), sum(vcpus), sum(memory_mib::bigint)::bigint FROM vms GROUP BY 1"));
-        batch.BatchCommands.Add(new NpgsqlBatchCommand($"SELECT count(*), count(*) FILTER (WHERE {FleetSql.Free}) FROM devices d LEFT JOIN vm_devices o ON o.host_id = d.host_id AND o.address = d.address WHERE d.pf_address IS NOT NULL"));
+        batch.BatchCommands.Add(new NpgsqlBatchCommand($"SELECT count(*), count(*) FILTER (WHERE {FleetSql.Free}) FROM {FleetSql.Owned} WHERE d.pf_address IS NOT NULL"));
         batch.BatchCommands.Add(new NpgsqlBatchCommand("SELECT f.value->>'severity', count(*) FROM hosts h CROSS JOIN LATERAL jsonb_array_elements(h.report->'findings') f(value) WHERE h.revoked_at IS NULL GROUP BY 1"));
         var day = new NpgsqlBatchCommand("SELECT kind, severity, count(*) FROM events WHERE id >= @since GROUP BY 1, 2 ORDER BY 3 DESC, 1");
         // Ids are UUIDs of version 7: they begin with their time, so those of the last day are a range of the primary key.
-        day.Parameters.AddWithValue("since", First(now - TimeSpan.FromDays(1)));
+        day.Parameters.AddWithValue("since", TimedId.First(now - TimeSpan.FromDays(1)));
         batch.BatchCommands.Add(day);
 
         var (byHost, byVm, findings, events) = (new Dictionary<string, int>(StringComparer.Ordinal), new Dictionary<VmState, int>(), new Dictionary<FindingSeverity, int>(), new List<EventCountDto>());
@@ -123,9 +123,6 @@ internal sealed class FleetOverview : IFleetOverview, IDisposable
             busy.Add(new BusyVmDto(reader.GetGuid(0), reader.GetString(1), reader.GetGuid(2), reader.GetString(3), reader.GetInt64(4) / 1000.0));
         return busy;
     }
-
-    // 48 bits of milliseconds, then the version (RFC 9562 §5.7).
-    private static Guid First(DateTimeOffset at) => Guid.ParseExact($"{at.ToUnixTimeMilliseconds():x12}7000{0x8000:x4}{0:x12}", "N");
 
     private sealed record Reading(FleetDto Fleet, DateTimeOffset At, long Changes);
 }

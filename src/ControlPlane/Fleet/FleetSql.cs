@@ -13,7 +13,8 @@ internal static class FleetSql
     /// <summary>Whether a new VM could own the function d, of which o is the owner.</summary>
     public const string Free = "(d.pf_address IS NOT NULL AND o.vm_id IS NULL AND d.facts->>'inUse' IS NULL AND d.facts->>'iommuGroup' IS NOT NULL)";
 
-    private const string Owned = "devices d LEFT JOIN vm_devices o ON o.host_id = d.host_id AND o.address = d.address";
+    /// <summary>Every function d with its owner o, if it has one.</summary>
+    public const string Owned = "devices d LEFT JOIN vm_devices o ON o.host_id = d.host_id AND o.address = d.address";
 
     public static readonly ListSql Hosts = new(
         "h.id", "hosts h", "h.name, h.id", "h.name, h.id", ["h.name", "h.facts->>'cpuModel'", "h.facts->>'kernel'"],

@@ -82,9 +82,7 @@ internal sealed class StoredStateIntake(ChangeRunner runner)
     {
         foreach (var operation in await db.Operations.Where(o => o.HostId == host.Id && o.FinishedAt == null).ToListAsync(ct))
         {
-            operation.State = OperationState.Failed;
-            operation.FinishedAt = changes.Now;
-            operation.Problem = RestoreMark.Cut;
+            RestoreMark.Cut(operation, changes.Now);
             changes.Announce(ChangeKind.Operation, operation.Id);
         }
     }

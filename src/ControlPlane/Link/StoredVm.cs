@@ -1,5 +1,6 @@
 using Exitless.Contracts;
 using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Database;
 using Exitless.ControlPlane.Hosts;
 using Exitless.ControlPlane.Vms;
 
@@ -31,8 +32,8 @@ internal static class StoredVm
             },
             GuestCounts = vm.GuestCounts,
             Switches = [.. vm.Switches.Select(Switch)],
-            // The copy does not say when; an id of version 7 does (RFC 9562, section 5.7).
-            CreatedAt = before?.CreatedAt ?? (id.Version == 7 ? MadeAt(id) : now),
+            // The copy does not say when; its id does.
+            CreatedAt = before?.CreatedAt ?? TimedId.MadeAt(id) ?? now,
             Desired = vm.Run switch { WantedRun.Running => DesiredRun.Running, WantedRun.Off => DesiredRun.Off, _ => DesiredRun.Stopped },
             Generation = (long)vm.Generation,
         };
@@ -43,14 +44,4 @@ internal static class StoredVm
     private static Api.InterruptSwitch Switch(Contracts.InterruptSwitch one) => new(
         one.Assisted ? InterruptPath.Assisted : one.Injected ? InterruptPath.Injected : InterruptPath.Best,
         LinkMapping.Text(one.Address), one.HasVector ? (int)one.Vector : null);
-
-    private static DateTimeOffset MadeAt(Guid id)
-    {
-        Span<byte> bytes = stackalloc byte[16];
-        id.TryWriteBytes(bytes, bigEndian: true, out _);
-        var milliseconds = 0L;
-        foreach (var part in bytes[..6])
-            milliseconds = milliseconds << 8 | part;
-        return DateTimeOffset.FromUnixTimeMilliseconds(milliseconds);
-    }
 }

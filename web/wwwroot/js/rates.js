@@ -3,14 +3,15 @@
 /** Two samples further apart than this have a gap between them: at 1 s, three or more samples are missing. */
 export const longestStepMs = 3500;
 
-/** Per-second rate at each sample, from the one before it. NaN at the first, across a gap, and where the counter fell (a reset). */
+/** Per-second rate of a counter that has grown so much in so many ms. NaN across a gap, where time stood still, and where the counter fell (a reset) or is not known. */
+export function rateOf(step, grown) {
+  return step > 0 && step <= longestStepMs && grown >= 0 ? grown / step * 1000 : NaN;
+}
+
+/** Per-second rate at each sample, from the one before it; NaN at the first. */
 export function ratesOf(times, values) {
   const rates = new Float64Array(times.length).fill(NaN);
-  for (let i = 1; i < times.length; i++) {
-    const step = times[i] - times[i - 1];
-    const grown = values[i] - values[i - 1];
-    if (step > 0 && step <= longestStepMs && grown >= 0) rates[i] = grown / step * 1000;
-  }
+  for (let i = 1; i < times.length; i++) rates[i] = rateOf(times[i] - times[i - 1], values[i] - values[i - 1]);
   return rates;
 }
 

@@ -4,12 +4,12 @@
 import { decodeWall, wallColumns } from "./frames.js";
 import { openStream } from "./link.js";
 import { MiniStack } from "./ministack.js";
+import { rateOf } from "./rates.js";
 
 const shownSeconds = 60;
 const height = 20;
 const mostVms = 60;
 const restMs = 400;
-const longestStepMs = 3500;
 const color = "--exit-irq-exits";
 
 const sparks = new Set();
@@ -46,9 +46,8 @@ class LiveSpark extends (globalThis.HTMLElement ?? Object) {
       if (last !== null && time <= last.time) continue;
       this.#last = { time, exits };
       if (last === null) continue;
-      const step = time - last.time;
-      const grown = exits - last.exits;
-      this.#stack.push(time, step <= longestStepMs && grown >= 0 ? [grown * 1000 / step] : null);
+      const rate = rateOf(time - last.time, exits - last.exits);
+      this.#stack.push(time, Number.isNaN(rate) ? null : [rate]);
     }
   }
 

@@ -6,11 +6,11 @@ import { decodeWall, wallColumns } from "./frames.js";
 import { element } from "./dom.js";
 import { linkState, openStream } from "./link.js";
 import { MiniStack } from "./ministack.js";
+import { rateOf } from "./rates.js";
 
 const shownSeconds = 120;
 const layerColors = ["--exit-irq-exits", "--exit-halt-exits", "--exit-io-exits", "--exit-other"];
 const column = { exits: 0, irq: 1, halt: 2, io: 3, interrupts: 4, guest: 5 };
-const longestStepMs = 3500;
 const staleMs = 3500;
 
 /** Fills the element with a graph of each VM: {id, name, host}. */
@@ -118,7 +118,7 @@ class Card {
     this.#last = row.slice();
     if (last === null) return;
     const step = row[0] - last[0];
-    const rate = name => { const grown = row[1 + column[name]] - last[1 + column[name]]; return step > 0 && step <= longestStepMs && grown >= 0 ? grown * 1000 / step : NaN; };
+    const rate = name => rateOf(step, row[1 + column[name]] - last[1 + column[name]]);
     const exits = rate("exits");
     const kinds = [rate("irq"), rate("halt"), rate("io")].map(value => Number.isNaN(value) ? 0 : value);
     const other = exits - kinds[0] - kinds[1] - kinds[2];
