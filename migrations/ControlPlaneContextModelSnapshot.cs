@@ -22,6 +22,102 @@ namespace Exitless.Migrations
 
             NpgsqlModelBuilderExtensions.UseIdentityByDefaultColumns(modelBuilder);
 
+            modelBuilder.Entity("Exitless.ControlPlane.Access.GrantRow", b =>
+                {
+                    b.Property<Guid>("Id")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("uuid")
+                        .HasColumnName("id");
+
+                    b.Property<Guid?>("ProjectId")
+                        .HasColumnType("uuid")
+                        .HasColumnName("project_id");
+
+                    b.Property<string>("Role")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("role");
+
+                    b.Property<Guid>("SubjectId")
+                        .HasColumnType("uuid")
+                        .HasColumnName("subject_id");
+
+                    b.HasKey("Id")
+                        .HasName("pk_grants");
+
+                    b.HasIndex("ProjectId")
+                        .HasDatabaseName("ix_grants_project_id");
+
+                    b.HasIndex("SubjectId", "ProjectId")
+                        .IsUnique()
+                        .HasDatabaseName("ix_grants_subject_id_project_id");
+
+                    NpgsqlIndexBuilderExtensions.AreNullsDistinct(b.HasIndex("SubjectId", "ProjectId"), false);
+
+                    b.ToTable("grants", (string)null);
+                });
+
+            modelBuilder.Entity("Exitless.ControlPlane.Audit.AuditRow", b =>
+                {
+                    b.Property<Guid>("Id")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("uuid")
+                        .HasColumnName("id");
+
+                    b.Property<string>("Action")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("action");
+
+                    b.Property<string>("Actor")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("actor");
+
+                    b.Property<Guid?>("ActorId")
+                        .HasColumnType("uuid")
+                        .HasColumnName("actor_id");
+
+                    b.Property<string>("After")
+                        .HasColumnType("jsonb")
+                        .HasColumnName("after");
+
+                    b.Property<string>("Before")
+                        .HasColumnType("jsonb")
+                        .HasColumnName("before");
+
+                    b.Property<string>("Kind")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("kind");
+
+                    b.Property<Guid?>("ProjectId")
+                        .HasColumnType("uuid")
+                        .HasColumnName("project_id");
+
+                    b.Property<string>("ThingId")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("thing_id");
+
+                    b.Property<string>("ThingName")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("thing_name");
+
+                    b.Property<DateTimeOffset>("Time")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("time");
+
+                    b.HasKey("Id")
+                        .HasName("pk_audit");
+
+                    b.HasIndex("Kind", "ThingId", "Id")
+                        .HasDatabaseName("ix_audit_kind_thing_id_id");
+
+                    b.ToTable("audit", (string)null);
+                });
+
             modelBuilder.Entity("Exitless.ControlPlane.Authority.AgentCertificateRow", b =>
                 {
                     b.Property<string>("Serial")
@@ -86,6 +182,17 @@ namespace Exitless.Migrations
                         .HasColumnType("text")
                         .HasColumnName("message");
 
+                    b.Property<long>("Place")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("bigint")
+                        .HasColumnName("place");
+
+                    NpgsqlPropertyBuilderExtensions.UseIdentityAlwaysColumn(b.Property<long>("Place"));
+
+                    b.Property<Guid?>("ProjectId")
+                        .HasColumnType("uuid")
+                        .HasColumnName("project_id");
+
                     b.Property<string>("Severity")
                         .IsRequired()
                         .HasColumnType("text")
@@ -105,6 +212,10 @@ namespace Exitless.Migrations
 
                     b.HasKey("Id")
                         .HasName("pk_events");
+
+                    b.HasIndex("Place")
+                        .IsUnique()
+                        .HasDatabaseName("ix_events_place");
 
                     b.HasIndex("HostId", "Id")
                         .HasDatabaseName("ix_events_host_id_id");
@@ -582,6 +693,10 @@ namespace Exitless.Migrations
                         .HasColumnType("jsonb")
                         .HasColumnName("problem");
 
+                    b.Property<Guid?>("ProjectId")
+                        .HasColumnType("uuid")
+                        .HasColumnName("project_id");
+
                     b.Property<string>("RequestedBy")
                         .IsRequired()
                         .HasColumnType("text")
@@ -619,6 +734,48 @@ namespace Exitless.Migrations
                         .HasDatabaseName("ix_operations_vm_id_id");
 
                     b.ToTable("operations", (string)null);
+                });
+
+            modelBuilder.Entity("Exitless.ControlPlane.Projects.ProjectRow", b =>
+                {
+                    b.Property<Guid>("Id")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("uuid")
+                        .HasColumnName("id");
+
+                    b.Property<DateTimeOffset>("CreatedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("created_at");
+
+                    b.Property<int?>("MostMemoryMib")
+                        .HasColumnType("integer")
+                        .HasColumnName("most_memory_mib");
+
+                    b.Property<int?>("MostVcpus")
+                        .HasColumnType("integer")
+                        .HasColumnName("most_vcpus");
+
+                    b.Property<int?>("MostVfs")
+                        .HasColumnType("integer")
+                        .HasColumnName("most_vfs");
+
+                    b.Property<int?>("MostVms")
+                        .HasColumnType("integer")
+                        .HasColumnName("most_vms");
+
+                    b.Property<string>("Name")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("name");
+
+                    b.HasKey("Id")
+                        .HasName("pk_projects");
+
+                    b.HasIndex("Name")
+                        .IsUnique()
+                        .HasDatabaseName("ix_projects_name_unique");
+
+                    b.ToTable("projects", (string)null);
                 });
 
             modelBuilder.Entity("Exitless.ControlPlane.Vms.VmDeviceRow", b =>
@@ -739,6 +896,10 @@ namespace Exitless.Migrations
                         .HasColumnType("integer")
                         .HasColumnName("process_id");
 
+                    b.Property<Guid>("ProjectId")
+                        .HasColumnType("uuid")
+                        .HasColumnName("project_id");
+
                     b.Property<DateTimeOffset?>("StartedAt")
                         .HasColumnType("timestamp with time zone")
                         .HasColumnName("started_at");
@@ -778,7 +939,76 @@ namespace Exitless.Migrations
                         .IsUnique()
                         .HasDatabaseName("ix_vms_name_unique");
 
+                    b.HasIndex("ProjectId")
+                        .HasDatabaseName("ix_vms_project_id");
+
                     b.ToTable("vms", (string)null);
+                });
+
+            modelBuilder.Entity("Exitless.ControlPlane.Webhooks.WebhookRow", b =>
+                {
+                    b.Property<Guid>("Id")
+                        .ValueGeneratedOnAdd()
+                        .HasColumnType("uuid")
+                        .HasColumnName("id");
+
+                    b.Property<int>("Attempts")
+                        .HasColumnType("integer")
+                        .HasColumnName("attempts");
+
+                    b.Property<DateTimeOffset>("CreatedAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("created_at");
+
+                    b.Property<string>("CreatedBy")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("created_by");
+
+                    b.Property<DateTimeOffset?>("DeliveredAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("delivered_at");
+
+                    b.Property<string>("Kinds")
+                        .IsRequired()
+                        .HasColumnType("jsonb")
+                        .HasColumnName("kinds");
+
+                    b.Property<string>("LastError")
+                        .HasColumnType("text")
+                        .HasColumnName("last_error");
+
+                    b.Property<string>("Name")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("name");
+
+                    b.Property<DateTimeOffset?>("NextAttemptAt")
+                        .HasColumnType("timestamp with time zone")
+                        .HasColumnName("next_attempt_at");
+
+                    b.Property<string>("Secret")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("secret");
+
+                    b.Property<long>("Through")
+                        .HasColumnType("bigint")
+                        .HasColumnName("through");
+
+                    b.Property<string>("Url")
+                        .IsRequired()
+                        .HasColumnType("text")
+                        .HasColumnName("url");
+
+                    b.HasKey("Id")
+                        .HasName("pk_webhooks");
+
+                    b.HasIndex("Name")
+                        .IsUnique()
+                        .HasDatabaseName("ix_webhooks_name_unique");
+
+                    b.ToTable("webhooks", (string)null);
                 });
 
             modelBuilder.Entity("Microsoft.AspNetCore.DataProtection.EntityFrameworkCore.DataProtectionKey", b =>
@@ -885,6 +1115,15 @@ namespace Exitless.Migrations
                     b.ToTable("people_tokens", (string)null);
                 });
 
+            modelBuilder.Entity("Exitless.ControlPlane.Access.GrantRow", b =>
+                {
+                    b.HasOne("Exitless.ControlPlane.Projects.ProjectRow", null)
+                        .WithMany()
+                        .HasForeignKey("ProjectId")
+                        .OnDelete(DeleteBehavior.Cascade)
+                        .HasConstraintName("fk_grants_projects_project_id");
+                });
+
             modelBuilder.Entity("Exitless.ControlPlane.Authority.AgentCertificateRow", b =>
                 {
                     b.HasOne("Exitless.ControlPlane.Hosts.HostRow", null)
@@ -933,6 +1172,13 @@ namespace Exitless.Migrations
                         .OnDelete(DeleteBehavior.Restrict)
                         .IsRequired()
                         .HasConstraintName("fk_vms_hosts_host_id");
+
+                    b.HasOne("Exitless.ControlPlane.Projects.ProjectRow", null)
+                        .WithMany()
+                        .HasForeignKey("ProjectId")
+                        .OnDelete(DeleteBehavior.Restrict)
+                        .IsRequired()
+                        .HasConstraintName("fk_vms_projects_project_id");
                 });
 
             modelBuilder.Entity("Microsoft.AspNetCore.Identity.IdentityUserClaim<System.Guid>", b =>

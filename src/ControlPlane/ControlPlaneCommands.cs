@@ -50,11 +50,12 @@ internal static class ControlPlaneCommands
         {
             var name = new Option<string>("--name") { Required = true, Description = "What the token is called." };
             var days = new Option<int?>("--days") { Description = "How long it is valid; without it, until it is revoked." };
-            var command = new Command(CreateToken, "Makes a bearer token for the REST API and prints it.") { name, days };
+            var role = new Option<Role>("--role") { DefaultValueFactory = _ => Role.Admin, Description = "What it may do in the fleet: viewer, operator or admin." };
+            var command = new Command(CreateToken, "Makes a bearer token for the REST API and prints it.") { name, days, role };
             command.SetAction(async (parsed, ct) =>
             {
                 await ReadyAsync(ct);
-                var token = await app.Services.GetRequiredService<IApiTokens>().CreateAsync(new CreateApiTokenRequest(parsed.GetValue(name)!, parsed.GetValue(days)), Shell, ct);
+                var token = await app.Services.GetRequiredService<IApiTokens>().CreateAsync(new CreateApiTokenRequest(parsed.GetValue(name)!, parsed.GetValue(days), parsed.GetValue(role)), Shell, ct);
                 await Console.Out.WriteLineAsync(token.Token);
                 return 0;
             });

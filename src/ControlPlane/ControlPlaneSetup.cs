@@ -1,4 +1,6 @@
+using Exitless.ControlPlane.Access;
 using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Audit;
 using Exitless.ControlPlane.Authority;
 using Exitless.ControlPlane.Backup;
 using Exitless.ControlPlane.Configuration;
@@ -12,9 +14,11 @@ using Exitless.ControlPlane.Link;
 using Exitless.ControlPlane.Live;
 using Exitless.ControlPlane.Metrics;
 using Exitless.ControlPlane.Operations;
+using Exitless.ControlPlane.Projects;
 using Exitless.ControlPlane.Rest;
 using Exitless.ControlPlane.Rest.Conventions;
 using Exitless.ControlPlane.Vms;
+using Exitless.ControlPlane.Webhooks;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authentication.Cookies;
 using Microsoft.AspNetCore.Authorization;
@@ -38,7 +42,7 @@ public static class ControlPlaneSetup
 {
     private const string PeopleScheme = "People";
 
-    private static readonly string[] MachinePaths = ["/api", PrometheusEndpoint.Path, "/hubs", "/openapi", "/health"];
+    private static readonly string[] MachinePaths = ["/api", PrometheusEndpoint.Path, "/hubs", "/openapi", "/health", "/healthz", "/readyz"];
 
     /// <summary>Adds the control plane: ports, certificates, database, identity, link, REST and hub. Every service of <c>Exitless.ControlPlane.Api</c> can be injected afterwards.</summary>
     public static WebApplicationBuilder AddControlPlane(this WebApplicationBuilder builder, string[] args)
@@ -54,7 +58,9 @@ public static class ControlPlaneSetup
 
         services.AddSingleton<DatabaseServer>();
         services.AddSingleton<IDbContextFactory<ControlPlaneContext>, ContextFactory>();
-        services.AddSingleton<RepeatableRequests>();
+        services.AddSingleton<EventStream>().AddSingleton<ServerMetrics>().AddSingleton<ReconcileAges>();
+        services.AddSingleton<IWebhooks, WebhookDirectory>().AddHostedService<WebhookSender>();
+        services.AddSingleton<RepeatableRequests>().AddSingleton<IProjects, ProjectDirectory>().AddSingleton<IPeopleDirectory, PeopleDirectory>().AddSingleton<IAuditLog, AuditLog>();
         services.AddScoped(provider => provider.GetRequiredService<IDbContextFactory<ControlPlaneContext>>().CreateDbContext());
         services.AddHostedService<DatabaseStartup>();
         services.AddSingleton<ChangeFeed>().AddSingleton<IChangeFeed>(p => p.GetRequiredService<ChangeFeed>());
@@ -92,6 +98,16 @@ public static class ControlPlaneSetup
     {
         ArgumentNullException.ThrowIfNull(app);
         app.Use(Listening.KeepApart);
+        app.Use(async (context, next) =>
+        {
+            var (own, time) = (context.RequestServices.GetRequiredService<ServerMetrics>(), context.RequestServices.GetRequiredService<TimeProvider>());
+            var began = time.GetTimestamp();
+            // Whoever handles a failure takes the endpoint away.
+            var name = context.Request.Path.StartsWithSegments("/api", StringComparison.Ordinal) ? context.GetEndpoint()?.Metadata.GetMetadata<IEndpointNameMetadata>() : null;
+            await next(context);
+            if (name is not null)
+                own.Answered(name.EndpointName, context.Response.StatusCode, time.GetElapsedTime(began));
+        });
         app.UseWhen(c => c.Request.Path.StartsWithSegments("/api", StringComparison.Ordinal) || c.Request.Path.StartsWithSegments("/account", StringComparison.Ordinal), api =>
         {
             api.UseExceptionHandler();
@@ -107,13 +123,17 @@ public static class ControlPlaneSetup
     public static WebApplication MapControlPlane(this WebApplication app)
     {
         ArgumentNullException.ThrowIfNull(app);
-        var api = app.MapGroup("/api/v1").ProducesProblem(StatusCodes.Status401Unauthorized).DisableAntiforgery().WithApiConventions();
+        var api = app.MapGroup("/api/v1").ProducesProblem(StatusCodes.Status401Unauthorized).ProducesProblem(StatusCodes.Status403Forbidden).DisableAntiforgery().RequireAuthorization().WithApiConventions();
         HostEndpoints.Map(api);
         FindingEndpoints.Map(api);
         VmEndpoints.Map(api);
         OperationEndpoints.Map(api);
         TokenEndpoints.Map(api);
-        app.MapOpenApi(ApiDescription.DocumentPath);
+        ProjectEndpoints.Map(api);
+        PeopleEndpoints.Map(api);
+        EventStreamEndpoint.Map(api);
+        WebhookEndpoints.Map(api);
+        app.MapOpenApi(ApiDescription.DocumentPath).RequireAuthorization();
         var reference = app.MapGroup("");
         reference.MapScalarApiReference(ApiDescription.ReferencePath, o =>
         {
@@ -190,14 +210,15 @@ public static class ControlPlaneSetup
             o.LoginPath = AccountPaths.LoginPage;
             o.ReturnUrlParameter = "returnUrl";
             o.Events.OnRedirectToLogin = RedirectOrStatus(StatusCodes.Status401Unauthorized);
-            o.Events.OnRedirectToAccessDenied = RedirectOrStatus(StatusCodes.Status403Forbidden);
+            o.Events.OnRedirectToAccessDenied = DeniedAsync;
         }));
         authentication.AddScheme<AuthenticationSchemeOptions, ApiTokenHandler>(ApiTokenHandler.SchemeName, null);
         authentication.AddScheme<AuthenticationSchemeOptions, AgentCertificateHandler>(AgentCertificateHandler.SchemeName, null);
         authentication.AddPolicyScheme(PeopleScheme, null, o => o.ForwardDefaultSelector = c =>
             c.Request.Headers.ContainsKey("Authorization") || c.Request.Query.ContainsKey("access_token") ? ApiTokenHandler.SchemeName : IdentityConstants.ApplicationScheme);
+        services.AddSingleton<IAuthorizationHandler, FleetViewerHandler>();
         services.AddAuthorizationBuilder()
-            .SetFallbackPolicy(new AuthorizationPolicyBuilder(PeopleScheme).RequireAuthenticatedUser().Build())
+            .SetFallbackPolicy(new AuthorizationPolicyBuilder(PeopleScheme).RequireAuthenticatedUser().AddRequirements(new FleetViewer()).Build())
             .SetDefaultPolicy(new AuthorizationPolicyBuilder(PeopleScheme).RequireAuthenticatedUser().Build())
             .AddPolicy(AgentCertificateHandler.Policy, p => p.AddAuthenticationSchemes(AgentCertificateHandler.SchemeName).RequireAuthenticatedUser());
     }
@@ -211,6 +232,13 @@ public static class ControlPlaneSetup
             context.Response.Redirect(context.RedirectUri);
         return Task.CompletedTask;
     };
+
+    private static async Task DeniedAsync(RedirectContext<CookieAuthenticationOptions> context)
+    {
+        context.Response.StatusCode = StatusCodes.Status403Forbidden;
+        if (!Array.Exists(MachinePaths, p => context.Request.Path.StartsWithSegments(p, StringComparison.Ordinal)))
+            await context.Response.WriteAsync("The dashboard shows the whole fleet and takes a role in it. Your roles are in projects only, or you have none: use the REST API or the exitless command, or ask an administrator.");
+    }
 
     private static void AddLogging(WebApplicationBuilder builder, bool command)
     {

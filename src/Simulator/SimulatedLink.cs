@@ -13,6 +13,7 @@ internal sealed class SimulatedLink(SimulatedHost host, string hostId, X509Certi
     private const uint Protocol = 1;
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan WelcomeLimit = TimeSpan.FromSeconds(20);
 
     /// <summary>Why the last link ended; null: none has.</summary>
     public string? LastEnd { get; private set; }
@@ -33,7 +34,7 @@ internal sealed class SimulatedLink(SimulatedHost host, string hostId, X509Certi
             {
                 return;
             }
-            catch (Exception e) when (e is RpcException or IOException or InvalidOperationException or OperationCanceledException)
+            catch (Exception e) when (e is RpcException or IOException or InvalidOperationException or TimeoutException or OperationCanceledException)
             {
                 LastEnd = e is RpcException rpc ? $"{rpc.StatusCode}: {rpc.Status.Detail}" : e.Message;
                 if (e is RpcException { StatusCode: StatusCode.Unauthenticated or StatusCode.PermissionDenied })
@@ -47,13 +48,8 @@ internal sealed class SimulatedLink(SimulatedHost host, string hostId, X509Certi
     private async Task AttachAsync(GrpcChannel channel, Action onWelcome, CancellationToken stop)
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        using var call = new AgentLink.AgentLinkClient(channel).Attach(cancellationToken: ended.Token);
-        await call.RequestStream.WriteAsync(new AgentMessage
-        {
-            Hello = new Hello { Protocol = Protocol, HostId = hostId, HostName = host.Name, AgentVersion = AgentVersion, BootId = host.BootId, WantedGeneration = host.WantedGeneration },
-        }, ended.Token);
-        if (!await call.ResponseStream.MoveNext(ended.Token) || call.ResponseStream.Current.Welcome is not { } welcome)
-            throw new InvalidOperationException("The control plane did not begin with its welcome.");
+        var (call, welcome) = await DialAsync(channel, ended.Token);
+        using var _ = call;
         onWelcome();
         var outgoing = host.LinkUp(welcome);
         try
@@ -67,6 +63,32 @@ internal sealed class SimulatedLink(SimulatedHost host, string hostId, X509Certi
         finally
         {
             host.LinkDown();
+        }
+    }
+
+    private async Task<(AsyncDuplexStreamingCall<AgentMessage, ControlMessage> Call, Welcome Welcome)> DialAsync(GrpcChannel channel, CancellationToken stop)
+    {
+        await peer.Dialling.WaitAsync(stop);
+        AsyncDuplexStreamingCall<AgentMessage, ControlMessage>? call = null;
+        try
+        {
+            call = new AgentLink.AgentLinkClient(channel).Attach(cancellationToken: stop);
+            await call.RequestStream.WriteAsync(new AgentMessage
+            {
+                Hello = new Hello { Protocol = Protocol, HostId = hostId, HostName = host.Name, AgentVersion = AgentVersion, BootId = host.BootId, WantedGeneration = host.WantedGeneration },
+            }, stop);
+            if (!await call.ResponseStream.MoveNext(stop).WaitAsync(WelcomeLimit, time, stop) || call.ResponseStream.Current.Welcome is not { } welcome)
+                throw new InvalidOperationException("The control plane did not begin with its welcome.");
+            return (call, welcome);
+        }
+        catch
+        {
+            call?.Dispose();
+            throw;
+        }
+        finally
+        {
+            peer.Dialling.Release();
         }
     }
 

@@ -14,6 +14,9 @@ public sealed class SimulatedPeer : IDisposable
     /// <summary>The DNS name in the certificate of every control plane's agents' port.</summary>
     private const string ServerName = "control-plane.exitless.internal";
 
+    // Handshakes of thousands at one instant would starve each other until all of them time out.
+    private const int DialTogether = 32;
+
     private readonly X509Certificate2 _authority;
     private readonly Lock _gate = new();
     private readonly HashSet<string> _trusted = new(StringComparer.Ordinal);
@@ -26,6 +29,9 @@ public sealed class SimulatedPeer : IDisposable
 
     /// <summary>The agents' port.</summary>
     public Uri Address { get; }
+
+    /// <summary>Held by each link from its dialling to its welcome.</summary>
+    internal SemaphoreSlim Dialling { get; } = new(DialTogether);
 
     /// <summary>A channel without a certificate of its own, for enrolments; one for all hosts.</summary>
     internal GrpcChannel Anonymous { get; }
@@ -72,6 +78,7 @@ public sealed class SimulatedPeer : IDisposable
     public void Dispose()
     {
         Anonymous.Dispose();
+        Dialling.Dispose();
         _authority.Dispose();
     }
 

@@ -17,6 +17,7 @@ public sealed class ArrowTests
         ["src/Simulator"] = ["src/Contracts"],
         ["migrations"] = ["src/ControlPlane"],
         ["web"] = ["src/ControlPlane", "migrations"],
+        ["src/Cli"] = [],
         ["src/Lab"] = [],
         ["src/Run"] = ["src/Lab"],
     };

@@ -50,7 +50,7 @@ public sealed class MemoryStore
 
     public VmDto AddVm(HostDto host, string name, VmState state, ProblemDto? problem = null)
     {
-        var vm = new VmDto(Guid.CreateVersion7(), name, host.Id, host.Name, host.Connected, 1, 512, "debian.vmlinuz", "demo.initrd", "console=ttyS0", [new VmDeviceDto("0000:01:10.0", null)], 30, DesiredRun.Running, false, 1, state, 1, Epoch, problem, [], state is VmState.Running ? 812 : null, state is VmState.Running ? Epoch : null, null, Epoch, null, InterruptPolicy.Auto, [], false);
+        var vm = new VmDto(Guid.CreateVersion7(), name, host.Id, host.Name, host.Connected, 1, 512, "debian.vmlinuz", "demo.initrd", "console=ttyS0", [new VmDeviceDto("0000:01:10.0", null)], 30, DesiredRun.Running, false, 1, state, 1, Epoch, problem, [], state is VmState.Running ? 812 : null, state is VmState.Running ? Epoch : null, null, Epoch, null, InterruptPolicy.Auto, [], false, ProjectDto.DefaultId);
         Vms.All.Add(vm);
         return vm;
     }

@@ -4,7 +4,8 @@ namespace Exitless.ControlPlane.Api;
 
 /// <summary>Who asks for a change: a person's user name, a script's token name, or a part of the control plane. It is written beside the operation and its events.</summary>
 /// <param name="Name">What people read in the lists, such as <c>admin</c> or <c>token deploy</c>.</param>
-public readonly record struct Actor(string Name)
+/// <param name="Id">The id of the person or token, whose roles are asked for; null: a part of the control plane, or a shell on its machine, which may do anything.</param>
+public readonly record struct Actor(string Name, Guid? Id = null)
 {
     /// <summary>The control plane itself, for changes that nobody asked for.</summary>
     public static Actor ControlPlane { get; } = new("control plane");
@@ -13,7 +14,8 @@ public readonly record struct Actor(string Name)
     public static Actor From(ClaimsPrincipal principal)
     {
         ArgumentNullException.ThrowIfNull(principal);
-        return new Actor(principal.Identity?.Name ?? "unknown");
+        // A principal without an id may do nothing.
+        return new Actor(principal.Identity?.Name ?? "unknown", Guid.TryParse(principal.FindFirstValue(ClaimTypes.NameIdentifier), out var id) ? id : Guid.Empty);
     }
 
     /// <inheritdoc />

@@ -15,6 +15,10 @@ public enum ChangeKind
     EnrolmentToken,
     /// <summary>An API token.</summary>
     ApiToken,
+    /// <summary>A person, or what a person may do.</summary>
+    Person,
+    /// <summary>A project.</summary>
+    Project,
 }
 
 /// <summary>Something changed; read it again to see how.</summary>

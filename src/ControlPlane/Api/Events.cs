@@ -23,9 +23,10 @@ public enum EventSeverity
 /// <param name="VmName">That VM's name.</param>
 /// <param name="Device">The PCI address it is about.</param>
 /// <param name="Actor">Who brought it about; null: the host itself.</param>
+/// <param name="ProjectId">The project of its VM; null: it is about no VM.</param>
 public sealed record EventDto(
     Guid Id, DateTimeOffset Time, string Kind, EventSeverity Severity, string Message,
-    Guid? HostId, string? HostName, Guid? VmId, string? VmName, string? Device, string? Actor);
+    Guid? HostId, string? HostName, Guid? VmId, string? VmName, string? Device, string? Actor, Guid? ProjectId = null);
 
 /// <summary>Which events to list, the newest first.</summary>
 /// <param name="HostId">Of this host only.</param>
@@ -34,7 +35,8 @@ public sealed record EventDto(
 /// <param name="Limit">At most this many, 1 to 1000.</param>
 /// <param name="Kind">Of this kind only.</param>
 /// <param name="Severity">Of this severity only.</param>
-public sealed record EventFilter(Guid? HostId = null, Guid? VmId = null, Guid? Before = null, int Limit = 100, string? Kind = null, EventSeverity? Severity = null);
+/// <param name="Projects">About VMs in these projects only; null: about all, and about hosts too.</param>
+public sealed record EventFilter(Guid? HostId = null, Guid? VmId = null, Guid? Before = null, int Limit = 100, string? Kind = null, EventSeverity? Severity = null, IReadOnlyCollection<Guid>? Projects = null);
 
 /// <summary>What happened, the newest first.</summary>
 public interface IEventLog

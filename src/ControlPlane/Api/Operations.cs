@@ -72,10 +72,11 @@ public sealed record StepDto(string Name, StepState State, DateTimeOffset Starte
 /// <param name="FinishedAt">When it ended; null: it has not.</param>
 /// <param name="ExpiresAt">When it fails unless it has ended before.</param>
 /// <param name="CanCancel">Whether it can be taken back now.</param>
+/// <param name="ProjectId">The project of its VM; null: it is about no VM.</param>
 public sealed record OperationDto(
     Guid Id, OperationKind Kind, OperationState State, string Title, string Progress, string? WaitingFor, Guid HostId, string HostName,
     Guid? VmId, string? VmName, string? Device, IReadOnlyList<StepDto> Steps, ProblemDto? Problem, string RequestedBy,
-    DateTimeOffset CreatedAt, DateTimeOffset? FinishedAt, DateTimeOffset ExpiresAt, bool CanCancel)
+    DateTimeOffset CreatedAt, DateTimeOffset? FinishedAt, DateTimeOffset ExpiresAt, bool CanCancel, Guid? ProjectId = null)
 {
     /// <summary>Whether it has ended, one way or another.</summary>
     public bool Finished => FinishedAt is not null;
@@ -89,7 +90,8 @@ public sealed record OperationDto(
 /// <param name="Kind">Of this kind only.</param>
 /// <param name="State">In this state only.</param>
 /// <param name="Before">Older than this operation only: the last id of the page before.</param>
-public sealed record OperationFilter(Guid? HostId = null, Guid? VmId = null, bool? Active = null, int Limit = 100, OperationKind? Kind = null, OperationState? State = null, Guid? Before = null);
+/// <param name="Projects">Of VMs in these projects only; null: of all, and of hosts too.</param>
+public sealed record OperationFilter(Guid? HostId = null, Guid? VmId = null, bool? Active = null, int Limit = 100, OperationKind? Kind = null, OperationState? State = null, Guid? Before = null, IReadOnlyCollection<Guid>? Projects = null);
 
 /// <summary>Operations, as they were asked for and as they fare.</summary>
 public interface IOperationLog

@@ -21,6 +21,8 @@ public enum ProblemKind
     Unavailable,
     /// <summary>What is there is no longer what the request was made for (412).</summary>
     Stale,
+    /// <summary>Whoever asks lacks the role (403).</summary>
+    Forbidden,
     /// <summary>The request contradicts one that was made before under the same key (422).</summary>
     Contradiction,
 }

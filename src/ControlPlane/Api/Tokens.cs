@@ -39,7 +39,9 @@ public interface IEnrolmentTokens
 /// <summary>An API token to make.</summary>
 /// <param name="Name">1 to 100 characters; unique among the tokens that are valid.</param>
 /// <param name="Days">How long it is valid, 1 to 3650; null: until it is revoked.</param>
-public sealed record CreateApiTokenRequest(string Name, int? Days = null);
+/// <param name="Role">What it may do. Give it the least that its script needs.</param>
+/// <param name="ProjectId">In this project only; null: in the whole fleet.</param>
+public sealed record CreateApiTokenRequest(string Name, int? Days = null, Role Role = Role.Admin, Guid? ProjectId = null);
 
 /// <summary>A new API token, for <c>Authorization: Bearer</c>. It is shown this once; only its hash is kept.</summary>
 public sealed record CreatedApiTokenDto(Guid Id, string Name, string Token, DateTimeOffset? ExpiresAt);
@@ -52,7 +54,9 @@ public sealed record CreatedApiTokenDto(Guid Id, string Name, string Token, Date
 /// <param name="CreatedBy">Who made it.</param>
 /// <param name="ExpiresAt">When it ends; null: never.</param>
 /// <param name="LastUsedAt">When it was last used, to the minute; null: never.</param>
-public sealed record ApiTokenDto(Guid Id, string Name, string Prefix, DateTimeOffset CreatedAt, string CreatedBy, DateTimeOffset? ExpiresAt, DateTimeOffset? LastUsedAt);
+/// <param name="Role">What it may do.</param>
+/// <param name="ProjectId">In this project only; null: in the whole fleet.</param>
+public sealed record ApiTokenDto(Guid Id, string Name, string Prefix, DateTimeOffset CreatedAt, string CreatedBy, DateTimeOffset? ExpiresAt, DateTimeOffset? LastUsedAt, Role Role = Role.Admin, Guid? ProjectId = null);
 
 /// <summary>Bearer tokens for scripts.</summary>
 public interface IApiTokens

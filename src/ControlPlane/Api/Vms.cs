@@ -71,9 +71,10 @@ public sealed record InterruptSwitch(InterruptPath Path, string? Device = null, 
 /// <param name="StopSeconds">How long a stop waits for the guest before it is ended.</param>
 /// <param name="Interrupts">How interrupts of its devices shall reach it.</param>
 /// <param name="GuestCounts">Whether the interrupt counts of the reporter in the guest are taken. It gets a vsock for them.</param>
+/// <param name="ProjectId">The project that it shall be in; null: the default one.</param>
 public sealed record CreateVmRequest(
     string Name, Guid HostId, string Kernel, string? Initrd = null, string? CommandLine = null, int Vcpus = 1, int MemoryMib = 512,
-    IReadOnlyList<VmDeviceRequest>? Devices = null, bool Start = false, int StopSeconds = 30, InterruptPolicy Interrupts = InterruptPolicy.Auto, bool GuestCounts = false);
+    IReadOnlyList<VmDeviceRequest>? Devices = null, bool Start = false, int StopSeconds = 30, InterruptPolicy Interrupts = InterruptPolicy.Auto, bool GuestCounts = false, Guid? ProjectId = null);
 
 /// <summary>A VF that a VM shall own.</summary>
 /// <param name="Address">PCI address of the VF, <c>dddd:bb:dd.f</c>.</param>
@@ -109,12 +110,13 @@ public sealed record VmDeviceRequest(string Address, string? Mac = null);
 /// <param name="Interrupts">How interrupts of its devices shall reach it.</param>
 /// <param name="Switches">Where the switch of its interrupts stands in this run; none: on the path of the policy.</param>
 /// <param name="GuestCounts">Whether the interrupt counts of the reporter in the guest are taken.</param>
+/// <param name="ProjectId">The project that it is in.</param>
 public sealed record VmDto(
     Guid Id, string Name, Guid HostId, string HostName, bool HostConnected, int Vcpus, int MemoryMib, string Kernel, string? Initrd,
     string CommandLine, IReadOnlyList<VmDeviceDto> Devices, int StopSeconds, DesiredRun Desired, bool Deleting, long Generation,
     VmState State, long ObservedGeneration, DateTimeOffset? ObservedAt, ProblemDto? Problem, IReadOnlyList<StepDto> Steps,
     int? ProcessId, DateTimeOffset? StartedAt, string? EndReason, DateTimeOffset CreatedAt, Guid? ActiveOperationId,
-    InterruptPolicy Interrupts, IReadOnlyList<InterruptSwitch> Switches, bool GuestCounts);
+    InterruptPolicy Interrupts, IReadOnlyList<InterruptSwitch> Switches, bool GuestCounts, Guid ProjectId);
 
 /// <summary>A VF that a VM owns, and the MAC address it is given; null: as it is.</summary>
 public sealed record VmDeviceDto(string Address, string? Mac);

@@ -1,4 +1,6 @@
+using Exitless.ControlPlane.Access;
 using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Audit;
 using Exitless.ControlPlane.Events;
 using Exitless.ControlPlane.Hosts;
 using Microsoft.EntityFrameworkCore;
@@ -9,6 +11,9 @@ namespace Exitless.ControlPlane.Database;
 internal sealed class Changes(TimeProvider time)
 {
     private readonly HashSet<Change> _changes = [];
+
+    /// <summary>Who changes something here; null: the control plane itself.</summary>
+    public Actor? By { get; set; }
 
     public DateTimeOffset Now { get; } = time.GetUtcNow();
 
@@ -53,6 +58,9 @@ internal sealed class Changes(TimeProvider time)
 /// <summary>Runs changes, each in a transaction of its own, and tells of them when they are committed.</summary>
 internal sealed class ChangeRunner(IDbContextFactory<ControlPlaneContext> contexts, ChangeFeed feed, WantedSignal wanted, TimeProvider time)
 {
+    /// <summary>The lock that writers of events take turns by.</summary>
+    private const long EventWriters = 0x4558_4954_4c45_5353;
+
     public async Task<T> RunAsync<T>(Func<ControlPlaneContext, Changes, Task<T>> change, CancellationToken ct)
     {
         await using var db = await contexts.CreateDbContextAsync(ct);
@@ -62,9 +70,20 @@ internal sealed class ChangeRunner(IDbContextFactory<ControlPlaneContext> contex
         if (guard is not null)
             await guard.BeginAsync(db, ct);
         var result = await change(db, changes);
+        await ProjectMarks.SetAsync(db, ct);
+        AuditTrail.Write(db, changes);
+        // Events are written last, one transaction after the other: an event that is seen has none before it that is yet to come, and whoever holds the turn waits for no row.
+        var events = db.ChangeTracker.Entries<EventRow>().Where(e => e.State == EntityState.Added).ToList();
+        events.ForEach(e => e.State = EntityState.Detached);
         await db.SaveChangesAsync(ct);
         if (guard is not null)
             await guard.CommitAsync(db, ct);
+        if (events.Count > 0)
+        {
+            await db.Database.ExecuteSqlAsync($"SELECT pg_advisory_xact_lock({EventWriters})", ct);
+            db.Events.AddRange(events.Select(e => e.Entity));
+            await db.SaveChangesAsync(ct);
+        }
         await transaction.CommitAsync(ct);
         guard?.Committed();
         foreach (var host in changes.WantedHosts)

@@ -1,3 +1,5 @@
+using Exitless.ControlPlane.Access;
+using Exitless.ControlPlane.Audit;
 using Exitless.ControlPlane.Authority;
 using Exitless.ControlPlane.Events;
 using Exitless.ControlPlane.Hosts;
@@ -5,7 +7,9 @@ using Exitless.ControlPlane.Idempotency;
 using Exitless.ControlPlane.Identity;
 using Exitless.ControlPlane.Metrics;
 using Exitless.ControlPlane.Operations;
+using Exitless.ControlPlane.Projects;
 using Exitless.ControlPlane.Vms;
+using Exitless.ControlPlane.Webhooks;
 using Microsoft.AspNetCore.DataProtection.EntityFrameworkCore;
 using Microsoft.AspNetCore.Identity;
 using Microsoft.AspNetCore.Identity.EntityFrameworkCore;
@@ -20,6 +24,8 @@ internal sealed class ControlPlaneContext(DbContextOptions<ControlPlaneContext> 
     public const string VmNameIndex = "ix_vms_name_unique";
     public const string DeviceOwnerIndex = "ix_vm_devices_one_owner";
     public const string ApiTokenNameIndex = "ix_api_tokens_name_unique";
+    public const string WebhookNameIndex = "ix_webhooks_name_unique";
+    public const string ProjectNameIndex = "ix_projects_name_unique";
 
     public DbSet<HostRow> Hosts => Set<HostRow>();
 
@@ -38,6 +44,14 @@ internal sealed class ControlPlaneContext(DbContextOptions<ControlPlaneContext> 
     public DbSet<EnrolmentTokenRow> EnrolmentTokens => Set<EnrolmentTokenRow>();
 
     public DbSet<ApiTokenRow> ApiTokens => Set<ApiTokenRow>();
+
+    public DbSet<GrantRow> Grants => Set<GrantRow>();
+
+    public DbSet<ProjectRow> Projects => Set<ProjectRow>();
+
+    public DbSet<AuditRow> Audit => Set<AuditRow>();
+
+    public DbSet<WebhookRow> Webhooks => Set<WebhookRow>();
 
     public DbSet<IdempotencyRow> IdempotencyKeys => Set<IdempotencyRow>();
 
@@ -85,6 +99,7 @@ internal sealed class ControlPlaneContext(DbContextOptions<ControlPlaneContext> 
             e.HasKey(v => v.Id);
             e.HasOne<HostRow>().WithMany().HasForeignKey(v => v.HostId).OnDelete(DeleteBehavior.Restrict);
             e.HasMany(v => v.Devices).WithOne().HasForeignKey(d => d.VmId).OnDelete(DeleteBehavior.Cascade);
+            e.HasOne<ProjectRow>().WithMany().HasForeignKey(v => v.ProjectId).OnDelete(DeleteBehavior.Restrict);
             e.HasIndex(v => v.Name).IsUnique().HasDatabaseName(VmNameIndex);
             e.Property(v => v.Desired).HasConversion<string>();
             e.Property(v => v.State).HasConversion<string>();
@@ -117,6 +132,8 @@ internal sealed class ControlPlaneContext(DbContextOptions<ControlPlaneContext> 
             e.HasKey(x => x.Id);
             e.HasIndex(x => new { x.HostId, x.Id });
             e.HasIndex(x => new { x.VmId, x.Id });
+            e.Property(x => x.Place).UseIdentityAlwaysColumn();
+            e.HasIndex(x => x.Place).IsUnique();
             e.Property(x => x.Severity).HasConversion<string>();
         });
         builder.Entity<EnrolmentTokenRow>(e =>
@@ -129,6 +146,32 @@ internal sealed class ControlPlaneContext(DbContextOptions<ControlPlaneContext> 
             e.HasKey(t => t.Id);
             e.HasIndex(t => t.Hash).IsUnique();
             e.HasIndex(t => t.Name).IsUnique().HasDatabaseName(ApiTokenNameIndex);
+        });
+        builder.Entity<ProjectRow>(e =>
+        {
+            e.HasKey(p => p.Id);
+            e.HasIndex(p => p.Name).IsUnique().HasDatabaseName(ProjectNameIndex);
+        });
+        builder.Entity<GrantRow>(e =>
+        {
+            e.HasKey(g => g.Id);
+            e.HasOne<ProjectRow>().WithMany().HasForeignKey(g => g.ProjectId).OnDelete(DeleteBehavior.Cascade);
+            e.HasIndex(g => new { g.SubjectId, g.ProjectId }).IsUnique().AreNullsDistinct(false);
+            e.Property(g => g.Role).HasConversion<string>();
+        });
+        builder.Entity<AuditRow>(e =>
+        {
+            e.HasKey(a => a.Id);
+            e.HasIndex(a => new { a.Kind, a.ThingId, a.Id });
+            e.Property(a => a.Action).HasConversion<string>();
+            e.Property(a => a.Before).IsJson();
+            e.Property(a => a.After).IsJson();
+        });
+        builder.Entity<WebhookRow>(e =>
+        {
+            e.HasKey(w => w.Id);
+            e.HasIndex(w => w.Name).IsUnique().HasDatabaseName(WebhookNameIndex);
+            e.Property(w => w.Kinds).IsJson();
         });
         builder.Entity<IdempotencyRow>(e =>
         {

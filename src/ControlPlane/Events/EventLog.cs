@@ -14,7 +14,10 @@ internal sealed class EventLog(IDbContextFactory<ControlPlaneContext> contexts) 
         if (filter.Limit is < 1 or > MostListed)
             throw ProblemException.ForField(ProblemKind.Invalid, "limit-invalid", "The limit is out of range.", "limit", $"{filter.Limit} is not between 1 and {MostListed}.");
         await using var db = await contexts.CreateDbContextAsync(ct);
-        var rows = await db.Events.AsNoTracking()
+        var all = db.Events.AsNoTracking();
+        if (filter.Projects is { } projects)
+            all = all.Where(e => e.ProjectId != null && projects.Contains(e.ProjectId.Value));
+        var rows = await all
             .Where(e => (filter.HostId == null || e.HostId == filter.HostId) && (filter.VmId == null || e.VmId == filter.VmId) && (filter.Before == null || e.Id < filter.Before))
             .Where(e => (filter.Kind == null || e.Kind == filter.Kind) && (filter.Severity == null || e.Severity == filter.Severity))
             .OrderByDescending(e => e.Id).Take(filter.Limit).ToListAsync(ct);

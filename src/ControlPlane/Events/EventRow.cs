@@ -7,6 +7,9 @@ internal sealed class EventRow
 {
     public required Guid Id { get; init; }
 
+    /// <summary>Given by the database when it is written; events are written one transaction after the other, so that places rise in the order of commits.</summary>
+    public long Place { get; init; }
+
     public required DateTimeOffset Time { get; init; }
 
     public required string Kind { get; init; }
@@ -27,5 +30,7 @@ internal sealed class EventRow
 
     public string? Actor { get; init; }
 
-    public EventDto ToDto() => new(Id, Time, Kind, Severity, Message, HostId, HostName, VmId, VmName, Device, Actor);
+    public Guid? ProjectId { get; set; }
+
+    public EventDto ToDto() => new(Id, Time, Kind, Severity, Message, HostId, HostName, VmId, VmName, Device, Actor, ProjectId);
 }

@@ -1,3 +1,4 @@
+using Exitless.ControlPlane.Access;
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Configuration;
 using Exitless.ControlPlane.Database;
@@ -70,6 +71,7 @@ internal sealed class HostDirectory(
     {
         var id = await runner.RunAsync(async (db, changes) =>
         {
+            await Rights.DemandAsync(db, changes, by, Role.Operator, null, ct);
             var host = await db.LockHostAsync(hostId, ct) ?? throw ProblemException.NotFound("Host", hostId);
             var devices = await db.Devices.AsNoTracking().Where(d => d.HostId == hostId).ToListAsync(ct);
             var owners = await OwnersAsync(db, hostId, ct);
@@ -95,6 +97,7 @@ internal sealed class HostDirectory(
     {
         await runner.RunAsync(async (db, changes) =>
         {
+            await Rights.DemandAsync(db, changes, by, Role.Admin, null, ct);
             var host = await db.LockHostAsync(hostId, ct) ?? throw ProblemException.NotFound("Host", hostId);
             await db.AgentCertificates.Where(c => c.HostId == hostId && c.RevokedAt == null).ExecuteUpdateAsync(s => s.SetProperty(c => c.RevokedAt, changes.Now), ct);
             host.RevokedAt ??= changes.Now;

@@ -14,7 +14,7 @@ internal static class AccountEndpoints
     public static void MapAccount(this IEndpointRouteBuilder app)
     {
         app.MapPost(AccountPaths.SignIn, SignInAsync).AllowAnonymous().ExcludeFromDescription();
-        app.MapPost(AccountPaths.SignOut, SignOutAsync).ExcludeFromDescription();
+        app.MapPost(AccountPaths.SignOut, SignOutAsync).RequireAuthorization().ExcludeFromDescription();
     }
 
     internal static async Task<LocalRedirectResult> SignInAsync([FromForm] string? user, [FromForm] string? password, [FromForm] string? returnUrl, SignInManager<Person> signIn)

@@ -1,3 +1,4 @@
+using Exitless.ControlPlane.Access;
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Database;
 using Microsoft.EntityFrameworkCore;
@@ -26,8 +27,13 @@ internal sealed class ApiTokens(ChangeRunner runner, IDbContextFactory<ControlPl
         {
             return await runner.RunAsync(async (db, changes) =>
             {
+                await Rights.DemandAsync(db, changes, by, Role.Admin, request.ProjectId, ct);
+                if (request.ProjectId is { } project && !await db.Projects.AnyAsync(p => p.Id == project, ct))
+                    throw ProblemException.ForField(ProblemKind.Invalid, "project-not-found", "The API token cannot be made.", "projectId", $"There is no project '{project}'.", "Take an id from /api/v1/projects.");
                 // An ended token keeps its name from nobody.
-                await db.ApiTokens.Where(t => t.Name == name && t.ExpiresAt < changes.Now).ExecuteDeleteAsync(ct);
+                foreach (var ended in await db.ApiTokens.Where(t => t.Name == name && t.ExpiresAt < changes.Now).ToListAsync(ct))
+                    await RemoveAsync(db, ended, ct);
+                await db.SaveChangesAsync(ct);
                 var secret = Secret.Make(Secret.ApiPrefix);
                 var row = new ApiTokenRow
                 {
@@ -40,6 +46,7 @@ internal sealed class ApiTokens(ChangeRunner runner, IDbContextFactory<ControlPl
                     ExpiresAt = request.Days is { } days ? changes.Now.AddDays(days) : null,
                 };
                 db.ApiTokens.Add(row);
+                PeopleDirectory.Grant(db, changes, row.Id, [new GrantDto(request.Role, request.ProjectId)]);
                 changes.Tell(db, "api-token-created", EventSeverity.Info, $"The API token '{name}' was made.", by: by);
                 changes.Announce(ChangeKind.ApiToken, row.Id);
                 return new CreatedApiTokenDto(row.Id, name, secret, row.ExpiresAt);
@@ -54,19 +61,29 @@ internal sealed class ApiTokens(ChangeRunner runner, IDbContextFactory<ControlPl
     public async Task<IReadOnlyList<ApiTokenDto>> ListAsync(CancellationToken ct)
     {
         await using var db = await contexts.CreateDbContextAsync(ct);
-        return await Shown(db.ApiTokens.OrderBy(t => t.Name)).ToListAsync(ct);
+        return await Shown(db, db.ApiTokens).ToListAsync(ct);
     }
 
     internal static async Task<ApiTokenDto> GetAsync(ControlPlaneContext db, Guid tokenId, CancellationToken ct) =>
-        await Shown(db.ApiTokens.Where(t => t.Id == tokenId)).SingleOrDefaultAsync(ct) ?? throw ProblemException.NotFound("API token", tokenId);
+        await Shown(db, db.ApiTokens.Where(t => t.Id == tokenId)).SingleOrDefaultAsync(ct) ?? throw ProblemException.NotFound("API token", tokenId);
 
-    private static IQueryable<ApiTokenDto> Shown(IQueryable<ApiTokenRow> tokens) =>
-        tokens.AsNoTracking().Select(t => new ApiTokenDto(t.Id, t.Name, t.Prefix, t.CreatedAt, t.CreatedBy, t.ExpiresAt, t.LastUsedAt));
+    private static IQueryable<ApiTokenDto> Shown(ControlPlaneContext db, IQueryable<ApiTokenRow> tokens) =>
+        from t in tokens.AsNoTracking()
+        join g in db.Grants on t.Id equals g.SubjectId
+        orderby t.Name
+        select new ApiTokenDto(t.Id, t.Name, t.Prefix, t.CreatedAt, t.CreatedBy, t.ExpiresAt, t.LastUsedAt, g.Role, g.ProjectId);
+
+    private static async Task RemoveAsync(ControlPlaneContext db, ApiTokenRow token, CancellationToken ct)
+    {
+        db.Grants.RemoveRange(await db.Grants.Where(g => g.SubjectId == token.Id).ToListAsync(ct));
+        db.ApiTokens.Remove(token);
+    }
 
     public Task RevokeAsync(Guid tokenId, Actor by, CancellationToken ct) => runner.RunAsync(async (db, changes) =>
     {
         var token = await db.ApiTokens.SingleOrDefaultAsync(t => t.Id == tokenId, ct) ?? throw ProblemException.NotFound("API token", tokenId);
-        db.ApiTokens.Remove(token);
+        await Rights.DemandAsync(db, changes, by, Role.Admin, await db.Grants.Where(g => g.SubjectId == tokenId).Select(g => g.ProjectId).FirstOrDefaultAsync(ct), ct);
+        await RemoveAsync(db, token, ct);
         changes.Tell(db, "api-token-revoked", EventSeverity.Info, $"The API token '{token.Name}' was revoked.", by: by);
         changes.Announce(ChangeKind.ApiToken, tokenId);
     }, ct);

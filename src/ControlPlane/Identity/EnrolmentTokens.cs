@@ -1,3 +1,4 @@
+using Exitless.ControlPlane.Access;
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Authority;
 using Exitless.ControlPlane.Configuration;
@@ -23,8 +24,9 @@ internal sealed class EnrolmentTokens(ChangeRunner runner, IDbContextFactory<Con
         if (request.Minutes is < 1 or > LongestMinutes)
             mistakes.Add("minutes", $"{request.Minutes} minutes is not between 1 and {LongestMinutes} (a week).");
         mistakes.Throw("enrolment-token-invalid", "The enrolment token cannot be made.");
-        return runner.RunAsync((db, changes) =>
+        return runner.RunAsync(async (db, changes) =>
         {
+            await Rights.DemandAsync(db, changes, by, Role.Admin, null, ct);
             var secret = Secret.Make(Secret.EnrolmentPrefix);
             var row = new EnrolmentTokenRow
             {
@@ -38,7 +40,7 @@ internal sealed class EnrolmentTokens(ChangeRunner runner, IDbContextFactory<Con
             db.EnrolmentTokens.Add(row);
             changes.Tell(db, "enrolment-token-created", EventSeverity.Info, $"An enrolment token{(label is null ? "" : $" for {label}")} was made, good until {row.ExpiresAt:u}.", by: by);
             changes.Announce(ChangeKind.EnrolmentToken, row.Id);
-            return Task.FromResult(new CreatedEnrolmentTokenDto(row.Id, secret, authority.Fingerprint, ports.Agents, row.ExpiresAt));
+            return new CreatedEnrolmentTokenDto(row.Id, secret, authority.Fingerprint, ports.Agents, row.ExpiresAt);
         }, ct);
     }
 
@@ -56,6 +58,7 @@ internal sealed class EnrolmentTokens(ChangeRunner runner, IDbContextFactory<Con
 
     public Task RevokeAsync(Guid tokenId, Actor by, CancellationToken ct) => runner.RunAsync(async (db, changes) =>
     {
+        await Rights.DemandAsync(db, changes, by, Role.Admin, null, ct);
         var token = await db.EnrolmentTokens.SingleOrDefaultAsync(t => t.Id == tokenId, ct) ?? throw ProblemException.NotFound("Enrolment token", tokenId);
         if (token.UsedAt is { } used)
             throw new ProblemException(ProblemKind.Conflict, "enrolment-token-used", "The enrolment token has been used.", $"A host enrolled with it at {used:u}.", "Revoke the host instead.");

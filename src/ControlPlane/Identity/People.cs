@@ -1,3 +1,4 @@
+using Exitless.ControlPlane.Access;
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Database;
 using Microsoft.AspNetCore.Identity;
@@ -8,7 +9,7 @@ using Microsoft.Extensions.Hosting;
 namespace Exitless.ControlPlane.Identity;
 
 /// <summary>The people who may sign in. There is one at first: the administrator, whose password is made at the first start.</summary>
-internal sealed class People(UserManager<Person> users, TimeProvider time)
+internal sealed class People(UserManager<Person> users, ControlPlaneContext db, TimeProvider time)
 {
     public const string Administrator = "admin";
 
@@ -18,7 +19,9 @@ internal sealed class People(UserManager<Person> users, TimeProvider time)
         if (await users.Users.AnyAsync(ct))
             return null;
         var password = Secret.Password();
-        Check(await users.CreateAsync(new Person { Id = Guid.CreateVersion7(time.GetUtcNow()), UserName = Administrator }, password));
+        var first = new Person { Id = Guid.CreateVersion7(time.GetUtcNow()), UserName = Administrator };
+        db.Grants.Add(new GrantRow { Id = Guid.CreateVersion7(time.GetUtcNow()), SubjectId = first.Id, ProjectId = null, Role = Role.Admin });
+        Check(await users.CreateAsync(first, password));
         return password;
     }
 

@@ -17,6 +17,8 @@ internal static class StoredVm
             Id = id,
             HostId = host.Id,
             Name = name,
+            // The host does not know of projects.
+            ProjectId = before?.ProjectId ?? ProjectDto.DefaultId,
             Vcpus = (int)vm.Vcpus,
             MemoryMib = (int)vm.MemoryMib,
             Kernel = LinkMapping.Clean(vm.Kernel),

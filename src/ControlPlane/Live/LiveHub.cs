@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Exitless.ControlPlane.Access;
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Database;
 using Microsoft.AspNetCore.Authorization;
@@ -18,7 +19,7 @@ internal sealed class LiveHub(LiveStreams streams, IDbContextFactory<ControlPlan
     /// <summary>Frames of a VM's live rows (see <see cref="LiveFrame"/>), the last seconds first.</summary>
     public async IAsyncEnumerable<byte[]> WatchVm(Guid vmId, int backfillSeconds, [EnumeratorCancellation] CancellationToken ct)
     {
-        var host = await HostOfAsync(vmId, ct);
+        var host = await HostOfAsync(vmId, Role.Viewer, ct);
         using var viewer = streams.Watch(vmId, host, TimeSpan.FromSeconds(Math.Clamp(backfillSeconds, 0, LiveStreams.Backfill.TotalSeconds)));
         await foreach (var frame in viewer.FramesAsync(ct))
             yield return frame;
@@ -32,7 +33,13 @@ internal sealed class LiveHub(LiveStreams streams, IDbContextFactory<ControlPlan
             throw new HubException($"{vmIds.Length} VMs are not between 1 and {WallStream.MostVms}.");
         Dictionary<Guid, Guid> hosts;
         await using (var db = await contexts.CreateDbContextAsync(ct))
-            hosts = await db.Vms.Where(v => vmIds.Contains(v.Id)).ToDictionaryAsync(v => v.Id, v => v.HostId, ct);
+        {
+            var rights = await Rights.OfAsync(db, Actor.From(Context.User!).Id ?? Guid.Empty, ct);
+            var found = await db.Vms.Where(v => vmIds.Contains(v.Id)).Select(v => new { v.Id, v.HostId, v.ProjectId }).ToListAsync(ct);
+            if (found.Find(v => !rights.Has(Role.Viewer, v.ProjectId)) is { } hidden)
+                throw new HubException(Rights.Refused(Role.Viewer, $"in the project {hidden.ProjectId:D}").Detail);
+            hosts = found.ToDictionary(v => v.Id, v => v.HostId);
+        }
         var backfill = TimeSpan.FromSeconds(Math.Clamp(backfillSeconds, 0, LiveStreams.Backfill.TotalSeconds));
         var viewers = new List<RowViewer>();
         try
@@ -52,7 +59,7 @@ internal sealed class LiveHub(LiveStreams streams, IDbContextFactory<ControlPlan
     /// <summary>Frames of a VM's console: u64 offset and bytes.</summary>
     public async IAsyncEnumerable<byte[]> AttachConsole(Guid vmId, long fromOffset, [EnumeratorCancellation] CancellationToken ct)
     {
-        var host = await HostOfAsync(vmId, ct);
+        var host = await HostOfAsync(vmId, Role.Operator, ct);
         using var viewer = streams.Attach(vmId, host, fromOffset);
         await foreach (var frame in viewer.FramesAsync(ct))
             yield return frame;
@@ -64,14 +71,17 @@ internal sealed class LiveHub(LiveStreams streams, IDbContextFactory<ControlPlan
         ArgumentNullException.ThrowIfNull(data);
         if (data.Length > LongestInput)
             throw new HubException($"{data.Length} bytes at once are more than a console takes ({LongestInput}).");
-        var host = await HostOfAsync(vmId, Context.ConnectionAborted);
+        var host = await HostOfAsync(vmId, Role.Operator, Context.ConnectionAborted);
         if (data.Length > 0 && !streams.Type(vmId, host, data))
             throw new HubException("The VM's host is not connected; what was typed is lost.");
     }
 
-    private async Task<Guid> HostOfAsync(Guid vmId, CancellationToken ct)
+    private async Task<Guid> HostOfAsync(Guid vmId, Role role, CancellationToken ct)
     {
         await using var db = await contexts.CreateDbContextAsync(ct);
-        return await db.Vms.Where(v => v.Id == vmId).Select(v => (Guid?)v.HostId).SingleOrDefaultAsync(ct) ?? throw new HubException(ProblemException.NotFound("VM", vmId).Detail);
+        var vm = await db.Vms.Where(v => v.Id == vmId).Select(v => new { v.HostId, v.ProjectId }).SingleOrDefaultAsync(ct) ?? throw new HubException(ProblemException.NotFound("VM", vmId).Detail);
+        if (!(await Rights.OfAsync(db, Actor.From(Context.User!).Id ?? Guid.Empty, ct)).Has(role, vm.ProjectId))
+            throw new HubException(Rights.Refused(role, $"in the project {vm.ProjectId:D}").Detail);
+        return vm.HostId;
     }
 }

@@ -24,7 +24,7 @@ internal sealed record MetricBatch(HostLink Link, Guid VmId, IReadOnlyList<Serie
 /// Stores metric rows: what has come together in a moment goes by one binary COPY in one transaction, and only then is the agent told. An agent that
 /// was not told sends again, so a row may come twice and is stored once.
 /// </summary>
-internal sealed partial class MetricsWriter(DatabaseServer database, MetricPartitions partitions, IOptions<ControlPlaneOptions> options, TimeProvider time, ILogger<MetricsWriter> logger) : BackgroundService
+internal sealed partial class MetricsWriter(DatabaseServer database, MetricPartitions partitions, IOptions<ControlPlaneOptions> options, ServerMetrics own, TimeProvider time, ILogger<MetricsWriter> logger) : BackgroundService
 {
     private const int MostWaiting = 256;
     private const int MostTogether = 200;
@@ -58,6 +58,8 @@ internal sealed partial class MetricsWriter(DatabaseServer database, MetricParti
             try
             {
                 await StoreAsync(together, stoppingToken);
+                foreach (var batch in together)
+                    own.Stored(time.GetUtcNow() - LinkMapping.Time(batch.Rows[^1].Time));
                 foreach (var batch in together)
                     batch.Link.Send(new ControlMessage { Ack = new SampleAck { VmId = batch.VmId.ToString("D"), Through = batch.Rows[^1].Time } });
             }

@@ -67,7 +67,7 @@ internal static partial class PrometheusText
 
     private static string VectorLabels(Match match) => $"device=\"{match.Groups["address"].Value}\",vector=\"{match.Groups["vector"].Value}\"";
 
-    private static string Escape(string value) => value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
+    public static string Escape(string value) => value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal);
 
     [GeneratedRegex(@"^kvm\.vcpu\.[0-9]+\.exits$", RegexOptions.CultureInvariant, 1000)]
     private static partial Regex VcpuExits();

@@ -43,6 +43,7 @@ internal sealed partial class Retention(
         var events = await db.Events.Where(e => e.Time < oldest).ExecuteDeleteAsync(ct);
         var operations = await db.Operations.Where(o => o.FinishedAt < oldest).ExecuteDeleteAsync(ct);
         await db.EnrolmentTokens.Where(t => t.ExpiresAt < oldest).ExecuteDeleteAsync(ct);
+        await db.Audit.Where(a => a.Time < oldest).ExecuteDeleteAsync(ct);
         await db.IdempotencyKeys.Where(k => k.CreatedAt < now - Idempotency.RepeatableRequests.Kept).ExecuteDeleteAsync(ct);
         if (dropped + events + operations > 0)
             LogDropped(logger, dropped, events, operations);

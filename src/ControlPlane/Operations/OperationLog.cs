@@ -1,3 +1,4 @@
+using Exitless.ControlPlane.Access;
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Configuration;
 using Exitless.ControlPlane.Database;
@@ -17,7 +18,10 @@ internal sealed class OperationLog(
         if (filter.Limit is < 1 or > MostListed)
             throw ProblemException.ForField(ProblemKind.Invalid, "limit-invalid", "The limit is out of range.", "limit", $"{filter.Limit} is not between 1 and {MostListed}.");
         await using var db = await contexts.CreateDbContextAsync(ct);
-        var rows = await db.Operations.AsNoTracking()
+        var all = db.Operations.AsNoTracking();
+        if (filter.Projects is { } projects)
+            all = all.Where(o => o.ProjectId != null && projects.Contains(o.ProjectId.Value));
+        var rows = await all
             .Where(o => (filter.HostId == null || o.HostId == filter.HostId) && (filter.VmId == null || o.VmId == filter.VmId) && (filter.Active == null || filter.Active == (o.FinishedAt == null)))
             .Where(o => (filter.Kind == null || o.Kind == filter.Kind) && (filter.State == null || o.State == filter.State) && (filter.Before == null || o.Id < filter.Before))
             .OrderByDescending(o => o.Id).Take(filter.Limit).ToListAsync(ct);
@@ -85,6 +89,7 @@ internal sealed class OperationLog(
             var hostId = await db.Operations.Where(o => o.Id == operationId).Select(o => (Guid?)o.HostId).SingleOrDefaultAsync(ct) ?? throw ProblemException.NotFound("Operation", operationId);
             var host = await db.LockHostAsync(hostId, ct) ?? throw ProblemException.NotFound("Host", hostId);
             var operation = await db.Operations.SingleAsync(o => o.Id == operationId, ct);
+            await Rights.DemandAsync(db, changes, by, Role.Operator, operation.ProjectId, ct);
             if (operation.FinishedAt is { } finished)
                 throw new ProblemException(ProblemKind.Conflict, "operation-finished", "The operation has ended.", $"{OperationView.Title(operation)} ended at {finished:u}.");
             if (!await OperationEnding.TakeBackAsync(db, changes, host, operation, options.Value.OperationLimit, ct))

@@ -24,6 +24,8 @@ internal sealed class OperationRow
 
     public string? Device { get; init; }
 
+    public Guid? ProjectId { get; set; }
+
     /// <summary>The host's wanted generation that asks for this change; also the VM's or the PF's own.</summary>
     public required long Generation { get; init; }
 

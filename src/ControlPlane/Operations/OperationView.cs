@@ -25,7 +25,7 @@ internal sealed class OperationView(LinkRegistry links)
             : $"{o.HostName} is not connected{(hostLastSeen is { } seen ? $" (last seen {seen:u})" : "")}; it begins when the host's agent is back, and expires at {o.ExpiresAt:u}.";
         var told = o.Generation <= offeredGeneration;
         var canCancel = o.FinishedAt is null && (!told || o.Kind is OperationKind.StartVm or OperationKind.CreateVm);
-        return new OperationDto(o.Id, o.Kind, o.State, Title(o), Progress(o, waitingFor), waitingFor, o.HostId, o.HostName, o.VmId, o.VmName, o.Device, o.Steps, o.Problem, o.RequestedBy, o.CreatedAt, o.FinishedAt, o.ExpiresAt, canCancel);
+        return new OperationDto(o.Id, o.Kind, o.State, Title(o), Progress(o, waitingFor), waitingFor, o.HostId, o.HostName, o.VmId, o.VmName, o.Device, o.Steps, o.Problem, o.RequestedBy, o.CreatedAt, o.FinishedAt, o.ExpiresAt, canCancel, o.ProjectId);
     }
 
     private static string Progress(OperationRow o, string? waitingFor)

@@ -12,9 +12,9 @@ public static class FindingEndpoints
 {
     internal static void Map(IEndpointRouteBuilder api)
     {
-        api.MapGet("/hosts/{hostId:guid}/findings", ListHostFindings).WithName(nameof(ListHostFindings)).WithTags("Hosts").ProducesProblem(400).ProducesProblem(404)
+        api.MapGet("/hosts/{hostId:guid}/findings", ListHostFindings).WithName(nameof(ListHostFindings)).Needs(Role.Viewer, Reach.Fleet).WithTags("Hosts").ProducesProblem(400).ProducesProblem(404)
             .IsList<FindingDto>(Key, descending: false, "severity", "id").WithExample(200, new[] { Example.Finding }, null, ("atLeast", "warning"));
-        api.MapGet("/findings", ListFindings).WithName(nameof(ListFindings)).WithTags("Hosts").ProducesProblem(400).ProducesProblem(404)
+        api.MapGet("/findings", ListFindings).WithName(nameof(ListFindings)).Needs(Role.Viewer, Reach.Fleet).WithTags("Hosts").ProducesProblem(400).ProducesProblem(404)
             .IsList<FindingDto>(Key, descending: false, "severity", "id").WithExample(200, new[] { Example.Finding }, null, ("atLeast", "info"));
     }
 

@@ -11,8 +11,11 @@ internal static class HealthEndpoints
 {
     public static void MapHealth(this IEndpointRouteBuilder app)
     {
-        app.MapGet("/health/live", () => TypedResults.Text("live")).AllowAnonymous().ExcludeFromDescription();
-        app.MapGet("/health/ready", ReadyAsync).AllowAnonymous().ExcludeFromDescription();
+        // Both by the names that this product gives them and by those that clusters ask for.
+        foreach (var path in (string[])["/health/live", "/healthz"])
+            app.MapGet(path, () => TypedResults.Text("live")).AllowAnonymous().ExcludeFromDescription();
+        foreach (var path in (string[])["/health/ready", "/readyz"])
+            app.MapGet(path, ReadyAsync).AllowAnonymous().ExcludeFromDescription();
     }
 
     internal static async Task<IResult> ReadyAsync(DatabaseServer database, CancellationToken ct)

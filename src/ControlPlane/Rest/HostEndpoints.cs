@@ -15,18 +15,18 @@ public static class HostEndpoints
     internal static void Map(IEndpointRouteBuilder api)
     {
         var hosts = api.MapGroup("/hosts").WithTags("Hosts");
-        hosts.MapGet("", ListHosts).WithName(nameof(ListHosts)).ProducesProblem(400)
+        hosts.MapGet("", ListHosts).WithName(nameof(ListHosts)).Needs(Role.Viewer, Reach.Anywhere).ProducesProblem(400)
             .IsList<HostDto>(h => [h.Name, h.Id.ToString("D")], descending: false, "name", "connected").WithExample(200, new[] { Example.Host }, null, ("connected", "true"), ("limit", "50"));
-        hosts.MapGet("/{hostId:guid}", GetHost).WithName(nameof(GetHost)).ProducesProblem(404).WithExample(200, Example.Host);
-        hosts.MapGet("/{hostId:guid}/devices", ListHostDevices).WithName(nameof(ListHostDevices)).ProducesProblem(400).ProducesProblem(404)
+        hosts.MapGet("/{hostId:guid}", GetHost).WithName(nameof(GetHost)).Needs(Role.Viewer, Reach.Anywhere).ProducesProblem(404).WithExample(200, Example.Host);
+        hosts.MapGet("/{hostId:guid}/devices", ListHostDevices).WithName(nameof(ListHostDevices)).Needs(Role.Viewer, Reach.Anywhere).ProducesProblem(400).ProducesProblem(404)
             .IsList<DeviceDto>(Key, descending: false, DeviceFilters).WithExample(200, new[] { Example.Device }, null, ("kind", "pf"));
-        hosts.MapGet("/{hostId:guid}/devices/{address}", GetHostDevice).WithName(nameof(GetHostDevice)).ProducesProblem(404).WithExample(200, Example.Device);
-        hosts.MapGet("/{hostId:guid}/observed-vms", ListObservedVms).WithName(nameof(ListObservedVms)).ProducesProblem(400).ProducesProblem(404)
+        hosts.MapGet("/{hostId:guid}/devices/{address}", GetHostDevice).WithName(nameof(GetHostDevice)).Needs(Role.Viewer, Reach.Anywhere).ProducesProblem(404).WithExample(200, Example.Device);
+        hosts.MapGet("/{hostId:guid}/observed-vms", ListObservedVms).WithName(nameof(ListObservedVms)).Needs(Role.Viewer, Reach.Fleet).ProducesProblem(400).ProducesProblem(404)
             .IsList<ObservedVmDto>(v => [$"{v.ProcessId:D10}"]).WithExample(200, new[] { Example.ObservedVm });
-        hosts.MapPost("/{hostId:guid}/devices/{address}/vfs", SetVfs).WithName(nameof(SetVfs)).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409)
+        hosts.MapPost("/{hostId:guid}/devices/{address}/vfs", SetVfs).WithName(nameof(SetVfs)).Needs(Role.Operator, Reach.Fleet).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409)
             .Changes(Resources.Device).WithExample(202, Example.Operation(OperationKind.SetVfs, $"Give {Example.Pf} on {Example.HostName} 4 VFs"), new SetVfsRequest(4));
-        hosts.MapPost("/{hostId:guid}/actions/revoke", RevokeHost).WithName(nameof(RevokeHost)).ProducesProblem(404).Changes(Resources.Host).WithExample(200, Example.Host);
-        api.MapGet("/devices", ListDevices).WithName(nameof(ListDevices)).WithTags("Hosts").ProducesProblem(400).ProducesProblem(404)
+        hosts.MapPost("/{hostId:guid}/actions/revoke", RevokeHost).WithName(nameof(RevokeHost)).Needs(Role.Admin, Reach.Fleet).ProducesProblem(404).Changes(Resources.Host).WithExample(200, Example.Host);
+        api.MapGet("/devices", ListDevices).WithName(nameof(ListDevices)).Needs(Role.Viewer, Reach.Anywhere).WithTags("Hosts").ProducesProblem(400).ProducesProblem(404)
             .IsList<DeviceDto>(Key, descending: false, DeviceFilters).WithExample(200, new[] { Example.Device }, null, ("kind", "pf"), ("limit", "50"));
     }
 

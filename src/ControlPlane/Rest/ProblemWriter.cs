@@ -73,6 +73,7 @@ internal sealed partial class ProblemWriter(IProblemDetailsService problems, ILo
             ProblemKind.NotFound => StatusCodes.Status404NotFound,
             ProblemKind.Conflict => StatusCodes.Status409Conflict,
             ProblemKind.Unavailable => StatusCodes.Status503ServiceUnavailable,
+            ProblemKind.Forbidden => StatusCodes.Status403Forbidden,
             ProblemKind.Stale => StatusCodes.Status412PreconditionFailed,
             ProblemKind.Contradiction => StatusCodes.Status422UnprocessableEntity,
         };

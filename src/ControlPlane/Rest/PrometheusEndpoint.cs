@@ -1,3 +1,4 @@
+using System.Text;
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Metrics;
 using Microsoft.AspNetCore.Builder;
@@ -13,10 +14,13 @@ internal static class PrometheusEndpoint
 
     public static void MapPrometheus(this IEndpointRouteBuilder app) => app.MapGet(Path, ScrapeAsync).ExcludeFromDescription();
 
-    internal static async Task<IResult> ScrapeAsync(IHostDirectory directory, NewestRows newest, CancellationToken ct)
+    internal static async Task<IResult> ScrapeAsync(IHostDirectory directory, NewestRows newest, ServerMetrics own, ReconcileAges ages, CancellationToken ct)
     {
         var hosts = await directory.ListAsync(ct);
         var rows = await newest.ReadAsync(hosts.ToDictionary(host => host.Id, host => host.Name), ct);
-        return TypedResults.Text(PrometheusText.Write(hosts.Select(host => (host.Name, host.Connected)), rows), PrometheusText.ContentType);
+        var page = new StringBuilder(PrometheusText.Write(hosts.Select(host => (host.Name, host.Connected)), rows));
+        await ages.WriteAsync(page, ct);
+        own.Write(page);
+        return TypedResults.Text(page.ToString(), PrometheusText.ContentType);
     }
 }

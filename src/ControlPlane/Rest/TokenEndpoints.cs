@@ -16,19 +16,19 @@ public static class TokenEndpoints
     internal static void Map(IEndpointRouteBuilder api)
     {
         var enrolment = api.MapGroup(EnrolmentPath).WithTags("Tokens");
-        enrolment.MapGet("", ListEnrolmentTokens).WithName(nameof(ListEnrolmentTokens)).ProducesProblem(400)
+        enrolment.MapGet("", ListEnrolmentTokens).WithName(nameof(ListEnrolmentTokens)).Needs(Role.Admin, Reach.Fleet).ProducesProblem(400)
             .IsList<EnrolmentTokenDto>(t => [t.Id.ToString("D")], descending: true, "label", "createdBy").WithExample(200, new[] { Example.EnrolmentToken }, null, ("limit", "50"));
-        enrolment.MapGet("/{tokenId:guid}", GetEnrolmentToken).WithName(nameof(GetEnrolmentToken)).ProducesProblem(404).WithExample(200, Example.EnrolmentToken);
-        enrolment.MapPost("", CreateEnrolmentToken).WithName(nameof(CreateEnrolmentToken)).ProducesProblem(400)
+        enrolment.MapGet("/{tokenId:guid}", GetEnrolmentToken).WithName(nameof(GetEnrolmentToken)).Needs(Role.Admin, Reach.Fleet).ProducesProblem(404).WithExample(200, Example.EnrolmentToken);
+        enrolment.MapPost("", CreateEnrolmentToken).WithName(nameof(CreateEnrolmentToken)).Needs(Role.Admin, Reach.Fleet).ProducesProblem(400)
             .Creates().WithExample(201, Example.CreatedEnrolmentToken, new CreateEnrolmentTokenRequest(Example.Label, 60));
-        enrolment.MapDelete("/{tokenId:guid}", RevokeEnrolmentToken).WithName(nameof(RevokeEnrolmentToken)).ProducesProblem(404).ProducesProblem(409).Changes(Resources.EnrolmentToken).WithExample(204, null);
+        enrolment.MapDelete("/{tokenId:guid}", RevokeEnrolmentToken).WithName(nameof(RevokeEnrolmentToken)).Needs(Role.Admin, Reach.Fleet).ProducesProblem(404).ProducesProblem(409).Changes(Resources.EnrolmentToken).WithExample(204, null);
         var tokens = api.MapGroup(ApiPath).WithTags("Tokens");
-        tokens.MapGet("", ListApiTokens).WithName(nameof(ListApiTokens)).ProducesProblem(400)
-            .IsList<ApiTokenDto>(t => [t.Name, t.Id.ToString("D")], descending: false, "name", "createdBy").WithExample(200, new[] { Example.ApiToken }, null, ("limit", "50"));
-        tokens.MapGet("/{tokenId:guid}", GetApiToken).WithName(nameof(GetApiToken)).ProducesProblem(404).WithExample(200, Example.ApiToken);
-        tokens.MapPost("", CreateApiToken).WithName(nameof(CreateApiToken)).ProducesProblem(400).ProducesProblem(409)
-            .Creates().WithExample(201, Example.CreatedApiToken, new CreateApiTokenRequest(Example.TokenName, 90));
-        tokens.MapDelete("/{tokenId:guid}", RevokeApiToken).WithName(nameof(RevokeApiToken)).ProducesProblem(404).Changes(Resources.ApiToken).WithExample(204, null);
+        tokens.MapGet("", ListApiTokens).WithName(nameof(ListApiTokens)).Needs(Role.Admin, Reach.Anywhere).ProducesProblem(400)
+            .IsList<ApiTokenDto>(t => [t.Name, t.Id.ToString("D")], descending: false, "name", "createdBy", "role", "projectId").InProject<ApiTokenDto>(t => t.ProjectId).WithExample(200, new[] { Example.ApiToken }, null, ("limit", "50"));
+        tokens.MapGet("/{tokenId:guid}", GetApiToken).WithName(nameof(GetApiToken)).Needs(Role.Admin, Reach.Project).ProducesProblem(404).WithExample(200, Example.ApiToken);
+        tokens.MapPost("", CreateApiToken).WithName(nameof(CreateApiToken)).Needs(Role.Admin, Reach.Project).ProducesProblem(400).ProducesProblem(409)
+            .Creates().WithExample(201, Example.CreatedApiToken, new CreateApiTokenRequest(Example.TokenName, 90, Role.Operator, Example.ProjectId));
+        tokens.MapDelete("/{tokenId:guid}", RevokeApiToken).WithName(nameof(RevokeApiToken)).Needs(Role.Admin, Reach.Project).ProducesProblem(404).Changes(Resources.ApiToken).WithExample(204, null);
     }
 
     /// <summary>Lists the enrolment tokens, the newest first, without their secrets.</summary>

@@ -14,21 +14,21 @@ public static class VmEndpoints
     internal static void Map(IEndpointRouteBuilder api)
     {
         var vms = api.MapGroup("/vms").WithTags("VMs");
-        vms.MapGet("", ListVms).WithName(nameof(ListVms)).ProducesProblem(400).ProducesProblem(404)
-            .IsList<VmDto>(v => [v.Name, v.Id.ToString("D")], descending: false, "name", "state", "desired", "hostConnected").WithExample(200, new[] { Example.Vm }, null, ("state", "running"), ("limit", "50"));
-        vms.MapPost("", CreateVm).WithName(nameof(CreateVm)).ProducesProblem(400).ProducesProblem(409)
+        vms.MapGet("", ListVms).WithName(nameof(ListVms)).Needs(Role.Viewer, Reach.Anywhere).ProducesProblem(400).ProducesProblem(404)
+            .IsList<VmDto>(v => [v.Name, v.Id.ToString("D")], descending: false, "name", "state", "desired", "hostConnected", "projectId").InProject<VmDto>(v => v.ProjectId).WithExample(200, new[] { Example.Vm }, null, ("state", "running"), ("limit", "50"));
+        vms.MapPost("", CreateVm).WithName(nameof(CreateVm)).Needs(Role.Operator, Reach.Project).ProducesProblem(400).ProducesProblem(409)
             .Creates().WithExample(202, Started(OperationKind.CreateVm, "Create"), Example.CreateVm);
-        vms.MapGet("/{vmId:guid}", GetVm).WithName(nameof(GetVm)).ProducesProblem(404).WithExample(200, Example.Vm);
-        vms.MapDelete("/{vmId:guid}", DeleteVm).WithName(nameof(DeleteVm)).ProducesProblem(404).ProducesProblem(409).Changes(Resources.Vm).WithExample(202, Started(OperationKind.DeleteVm, "Delete"));
-        vms.MapPost("/{vmId:guid}/actions/start", StartVm).WithName(nameof(StartVm)).ProducesProblem(404).ProducesProblem(409).Changes(Resources.Vm).WithExample(202, Started(OperationKind.StartVm, "Start"));
-        vms.MapPost("/{vmId:guid}/actions/stop", StopVm).WithName(nameof(StopVm)).ProducesProblem(404).ProducesProblem(409).Changes(Resources.Vm).WithExample(202, Started(OperationKind.StopVm, "Stop"));
-        vms.MapPost("/{vmId:guid}/actions/force-off", ForceOffVm).WithName(nameof(ForceOffVm)).ProducesProblem(404).ProducesProblem(409).Changes(Resources.Vm).WithExample(202, Started(OperationKind.ForceOffVm, "Force off"));
-        vms.MapPost("/{vmId:guid}/actions/switch-interrupts", SwitchInterrupts).WithName(nameof(SwitchInterrupts)).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409)
+        vms.MapGet("/{vmId:guid}", GetVm).WithName(nameof(GetVm)).Needs(Role.Viewer, Reach.Project).ProducesProblem(404).WithExample(200, Example.Vm);
+        vms.MapDelete("/{vmId:guid}", DeleteVm).WithName(nameof(DeleteVm)).Needs(Role.Operator, Reach.Project).ProducesProblem(404).ProducesProblem(409).Changes(Resources.Vm).WithExample(202, Started(OperationKind.DeleteVm, "Delete"));
+        vms.MapPost("/{vmId:guid}/actions/start", StartVm).WithName(nameof(StartVm)).Needs(Role.Operator, Reach.Project).ProducesProblem(404).ProducesProblem(409).Changes(Resources.Vm).WithExample(202, Started(OperationKind.StartVm, "Start"));
+        vms.MapPost("/{vmId:guid}/actions/stop", StopVm).WithName(nameof(StopVm)).Needs(Role.Operator, Reach.Project).ProducesProblem(404).ProducesProblem(409).Changes(Resources.Vm).WithExample(202, Started(OperationKind.StopVm, "Stop"));
+        vms.MapPost("/{vmId:guid}/actions/force-off", ForceOffVm).WithName(nameof(ForceOffVm)).Needs(Role.Operator, Reach.Project).ProducesProblem(404).ProducesProblem(409).Changes(Resources.Vm).WithExample(202, Started(OperationKind.ForceOffVm, "Force off"));
+        vms.MapPost("/{vmId:guid}/actions/switch-interrupts", SwitchInterrupts).WithName(nameof(SwitchInterrupts)).Needs(Role.Operator, Reach.Project).ProducesProblem(400).ProducesProblem(404).ProducesProblem(409)
             .Changes(Resources.Vm).WithExample(202, Started(OperationKind.SwitchInterrupts, "Switch the interrupts of"), new InterruptSwitch(InterruptPath.Injected, Example.Vf, 0));
-        vms.MapGet("/{vmId:guid}/locality", LocateVm).WithName(nameof(LocateVm)).ProducesProblem(404).WithExample(200, Example.Locality);
-        vms.MapGet("/{vmId:guid}/series", ListSeries).WithName(nameof(ListSeries)).WithTags("Metrics").ProducesProblem(400).ProducesProblem(404)
+        vms.MapGet("/{vmId:guid}/locality", LocateVm).WithName(nameof(LocateVm)).Needs(Role.Viewer, Reach.Project).ProducesProblem(404).WithExample(200, Example.Locality);
+        vms.MapGet("/{vmId:guid}/series", ListSeries).WithName(nameof(ListSeries)).Needs(Role.Viewer, Reach.Project).WithTags("Metrics").ProducesProblem(400).ProducesProblem(404)
             .IsList<SeriesDto>(s => [s.Key], descending: false, "kind", "unit").WithExample(200, new[] { Example.Series });
-        vms.MapGet("/{vmId:guid}/metrics", GetMetrics).WithName(nameof(GetMetrics)).WithTags("Metrics").ProducesProblem(400).ProducesProblem(404)
+        vms.MapGet("/{vmId:guid}/metrics", GetMetrics).WithName(nameof(GetMetrics)).Needs(Role.Viewer, Reach.Project).WithTags("Metrics").ProducesProblem(400).ProducesProblem(404)
             .WithExample(200, Example.Metrics, null, ("series", "kvm.vcpu.0.exits"), ("from", Example.From), ("to", Example.To), ("step", "60"));
     }
 

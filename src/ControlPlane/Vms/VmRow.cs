@@ -11,6 +11,8 @@ internal sealed class VmRow
 
     public required string Name { get; init; }
 
+    public required Guid ProjectId { get; init; }
+
     public required int Vcpus { get; init; }
 
     public required int MemoryMib { get; init; }

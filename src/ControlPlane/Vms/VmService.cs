@@ -1,9 +1,11 @@
+using Exitless.ControlPlane.Access;
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Configuration;
 using Exitless.ControlPlane.Database;
 using Exitless.ControlPlane.Hosts;
 using Exitless.ControlPlane.Link;
 using Exitless.ControlPlane.Operations;
+using Exitless.ControlPlane.Projects;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -59,7 +61,13 @@ internal sealed class VmService(
             mistakes.Throw(Code, Title);
         var id = await Guarded(() => runner.RunAsync(async (db, changes) =>
         {
+            var projectId = request.ProjectId ?? ProjectDto.DefaultId;
+            await Rights.DemandAsync(db, changes, by, Role.Operator, projectId, ct);
             var host = await db.LockHostAsync(request.HostId, ct);
+            if (await Quota.LockAsync(db, projectId, ct) is { } project)
+                await Quota.CheckAsync(db, project, request, mistakes, ct);
+            else
+                mistakes.Add(ProblemKind.Invalid, "project-not-found", "projectId", $"There is no project '{projectId}'.", "Take an id from /api/v1/projects.");
             if (host is null)
                 mistakes.Add(ProblemKind.Invalid, "host-not-found", "hostId", $"There is no host '{request.HostId}'.", "Take an id from /api/v1/hosts.");
             if (host is null || await db.Vms.AnyAsync(v => v.Name == request.Name, ct))
@@ -83,6 +91,7 @@ internal sealed class VmService(
                 Id = changes.NewId(),
                 HostId = host.Id,
                 Name = request.Name,
+                ProjectId = projectId,
                 Vcpus = request.Vcpus,
                 MemoryMib = request.MemoryMib,
                 Kernel = request.Kernel,
@@ -119,7 +128,7 @@ internal sealed class VmService(
     {
         var id = await runner.RunAsync(async (db, changes) =>
         {
-            var (host, view, vm) = await LockAsync(db, vmId, OperationKind.SwitchInterrupts, ct);
+            var (host, view, vm) = await LockAsync(db, changes, vmId, OperationKind.SwitchInterrupts, by, ct);
             InterruptRules.Check(request, vm, host.Report?.Findings ?? []);
             if (await db.Operations.SingleOrDefaultAsync(o => o.VmId == vmId && o.FinishedAt == null, ct) is { } active)
                 throw Refuse("operation-active", $"'{OperationView.Title(active)}' (operation {active.Id:D}) is not over.", "Wait until it ends, or cancel it.");
@@ -144,7 +153,7 @@ internal sealed class VmService(
     {
         var id = await runner.RunAsync(async (db, changes) =>
         {
-            var (host, view, vm) = await LockAsync(db, vmId, kind, ct);
+            var (host, view, vm) = await LockAsync(db, changes, vmId, kind, by, ct);
             check(vm, view);
             var active = await db.Operations.SingleOrDefaultAsync(o => o.VmId == vmId && o.FinishedAt == null, ct);
             // To start what is being started is to wait for the same thing.
@@ -171,12 +180,13 @@ internal sealed class VmService(
     }
 
     /// <summary>A VM that may be changed, with its host, which is locked until the transaction ends.</summary>
-    private static async Task<(HostRow Host, HostView View, VmRow Vm)> LockAsync(ControlPlaneContext db, Guid vmId, OperationKind kind, CancellationToken ct)
+    private static async Task<(HostRow Host, HostView View, VmRow Vm)> LockAsync(ControlPlaneContext db, Changes changes, Guid vmId, OperationKind kind, Actor by, CancellationToken ct)
     {
         var hostId = await db.Vms.Where(v => v.Id == vmId).Select(v => (Guid?)v.HostId).SingleOrDefaultAsync(ct) ?? throw ProblemException.NotFound("VM", vmId);
         var host = await db.LockHostAsync(hostId, ct) ?? throw ProblemException.NotFound("Host", hostId);
         var view = await ViewAsync(db, host, ct);
         var vm = view.Vms.FirstOrDefault(v => v.Id == vmId) ?? throw ProblemException.NotFound("VM", vmId);
+        await Rights.DemandAsync(db, changes, by, Role.Operator, vm.ProjectId, ct);
         if (vm.Deleting)
             throw Refuse("vm-deleting", $"VM {vm.Name} is being deleted.", null);
         // Of a host that will not come back, VMs can be deleted here.
@@ -231,7 +241,7 @@ internal sealed class VmService(
         return [.. rows.Select(v => new VmDto(
             v.Id, v.Name, v.HostId, hosts.GetValueOrDefault(v.HostId, ""), links.IsConnected(v.HostId), v.Vcpus, v.MemoryMib, v.Kernel, v.Initrd, v.CommandLine,
             [.. v.Devices.Select(d => new VmDeviceDto(d.Address, d.Mac))], v.StopSeconds, v.Desired, v.Deleting, v.Generation, v.State, v.ObservedGeneration, v.ObservedAt, v.Problem, v.Steps,
-            v.ProcessId, v.StartedAt, v.EndReason, v.CreatedAt, active[v.Id].Select(o => (Guid?)o).LastOrDefault(), v.Interrupts, v.Switches, v.GuestCounts))];
+            v.ProcessId, v.StartedAt, v.EndReason, v.CreatedAt, active[v.Id].Select(o => (Guid?)o).LastOrDefault(), v.Interrupts, v.Switches, v.GuestCounts, v.ProjectId))];
     }
 
     private static void MustRun(VmRow vm)

@@ -73,6 +73,14 @@ public sealed class TestHost(TestPostgres postgres) : IAsyncLifetime
         return await builder.Build().RunControlPlaneAsync(args);
     }
 
+    /// <summary>Another control plane over the same database.</summary>
+    internal async Task<TestHost> ReplicaAsync()
+    {
+        var replica = new TestHost(postgres);
+        await replica.StartAsync(_connection);
+        return replica;
+    }
+
     public async ValueTask DisposeAsync()
     {
         await StopAsync();

@@ -14,7 +14,7 @@ namespace Exitless.ControlPlane.Tests.Identity;
 public sealed class AccessTests(TestHost host, TestPostgres postgres) : IClassFixture<TestHost>
 {
     /// <summary>All that may answer without a login on the people's port, beside the files of the pages.</summary>
-    private static readonly string[] Open = ["/health/live", "/health/ready", AccountPaths.SignIn, AccountPaths.LoginPage];
+    private static readonly string[] Open = ["/health/live", "/health/ready", "/healthz", "/readyz", AccountPaths.SignIn, AccountPaths.LoginPage];
 
     [Fact]
     public async Task Nothing_but_health_and_sign_in_answers_without_a_login()

@@ -16,8 +16,14 @@ internal sealed record ApiOperation(string Id, HttpMethod Method, string Path, J
 
     public bool Reads => Method == HttpMethod.Get;
 
+    /// <summary>Whether its answer has no end of its own, and no tag.</summary>
+    public bool Streams => Json["responses"]!["200"]?["content"]?["text/event-stream"] is not null;
+
     /// <summary>The path whose GET gives the entity tag; null: it makes something new.</summary>
     public string? Resource => (string?)Json["x-resource"];
+
+    /// <summary>Which role it needs, and where.</summary>
+    public (string Role, string Reach) Needs => ((string)Json["x-needs"]!["role"]!, (string)Json["x-needs"]!["reach"]!);
 
     public IReadOnlyList<JsonObject> Parameters => [.. (Json["parameters"]?.AsArray() ?? []).Select(p => p!.AsObject())];
 

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Net.Http.Headers;
+using System.Text;
 using Exitless.Contracts;
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Rest.Conventions;
@@ -31,6 +33,18 @@ internal sealed class Scene : IAsyncDisposable
     /// <summary>A text of the examples with the real things in it.</summary>
     public string Real(string text) => _real.Aggregate(text, (t, pair) => t.Replace(pair.Key, pair.Value, StringComparison.Ordinal));
 
+    /// <summary>The operation's example, about the real things.</summary>
+    public HttpRequestMessage Request(ApiOperation operation)
+    {
+        var request = new HttpRequestMessage(operation.Method, Real(operation.ExampleTarget));
+        if (operation.ExampleBody is { } body)
+            request.Content = new StringContent(Real(body.ToJsonString()), Encoding.UTF8, new MediaTypeHeaderValue("application/json"));
+        return request;
+    }
+
+    /// <summary>The project of the VM and of the token.</summary>
+    public Guid ProjectId { get; private set; }
+
     /// <summary>How much there is of all that a request could have changed. Events that nobody asked for are not: a scripted agent says nothing of itself, and is taken for gone after a while.</summary>
     public async Task<string> StateAsync()
     {
@@ -42,6 +56,11 @@ internal sealed class Scene : IAsyncDisposable
             events {await db.Events.CountAsync(e => e.Actor != null)}
             API tokens {await db.ApiTokens.CountAsync()}, enrolment tokens {await db.EnrolmentTokens.CountAsync()}
             hosts {string.Join(", ", hosts)}
+            projects {string.Join(", ", await db.Projects.OrderBy(p => p.Id).Select(p => new { p.Id, p.Name, p.MostVms }).ToListAsync())}
+            grants {string.Join(", ", await db.Grants.OrderBy(g => g.Id).Select(g => new { g.SubjectId, g.ProjectId, g.Role }).ToListAsync())}
+            people {string.Join(", ", await db.Users.OrderBy(p => p.Id).Select(p => new { p.Id, p.PasswordHash, p.SecurityStamp }).ToListAsync())}
+            webhooks {await db.Webhooks.CountAsync()}
+            audit {await db.Audit.CountAsync()}
             VMs {string.Join(", ", vms)}, devices {await db.VmDevices.CountAsync()}, PFs {await db.Pfs.CountAsync()}
             """;
     }
@@ -58,7 +77,8 @@ internal sealed class Scene : IAsyncDisposable
         _actors.Add(agent);
         var link = await agent.ComeUpAsync();
         _actors.Add(new Hanging(link));
-        var request = Requests.Vm(agent.Id, WantFreeVfs.Contains(operation.Id) ? null : Inventories.Vf0, start: false);
+        ProjectId = (await _host.Services.GetRequiredService<IProjects>().CreateAsync(new ProjectRequest(Requests.Name("project")), TestHost.By, CancellationToken.None)).Id;
+        var request = Requests.Vm(agent.Id, WantFreeVfs.Contains(operation.Id) ? null : Inventories.Vf0, start: false) with { ProjectId = ProjectId };
         var create = await _host.ChangeAsync("/api/v1/vms", request);
         var wanted = await link.WantedAsync(w => w.Vms.Count == 1);
         await link.ReportAsync(wanted, VmState.Stopped);
@@ -86,8 +106,18 @@ internal sealed class Scene : IAsyncDisposable
         _real[Example.VmName] = operation.Id == "CreateVm" ? Requests.Name("fresh") : request.Name;
         _real[Example.OperationId.ToString("D")] = operationId.ToString("D");
         _real[Example.TokenName] = Requests.Name("deploy");
+        _real[Example.WebhookName] = Requests.Name("pager");
+        if (operation.Path.Contains("{webhookId}", StringComparison.Ordinal))
+            _real[Example.WebhookId.ToString("D")] = (await _host.Services.GetRequiredService<IWebhooks>().CreateAsync(new WebhookRequest(Requests.Name("hook"), Example.WebhookUrl, ["none-such"]), TestHost.By, CancellationToken.None)).Id.ToString("D");
+        _real[Example.PersonName] = Requests.Name("person");
+        _real[$"\"{Example.ProjectName}\""] = $"\"{Requests.Name("fresh-project")}\"";
+        _real[Example.ProjectId.ToString("D")] = (operation.Id == "DeleteProject" ? await ProjectAsync() : ProjectId).ToString("D");
+        if (operation.Path.Contains("{personId}", StringComparison.Ordinal))
+            _real[Example.PersonId.ToString("D")] = (await _host.Services.GetRequiredService<IPeopleDirectory>().CreateAsync(new CreatePersonRequest(Requests.Name("ada"), [new GrantDto(Role.Operator, ProjectId)]), TestHost.By, CancellationToken.None)).Id.ToString("D");
         _real[Example.TokenId.ToString("D")] = (await TokenAsync(operation)).ToString("D");
     }
+
+    private async Task<Guid> ProjectAsync() => (await _host.Services.GetRequiredService<IProjects>().CreateAsync(new ProjectRequest(Requests.Name("empty")), TestHost.By, CancellationToken.None)).Id;
 
     /// <summary>All that a host reports beside its inventory.</summary>
     private async Task TellAsync(ScriptedLink link, Guid vm)
@@ -111,7 +141,7 @@ internal sealed class Scene : IAsyncDisposable
         var services = _host.Services;
         return operation.Path.StartsWith("/api/v1/enrolment-tokens", StringComparison.Ordinal)
             ? (await services.GetRequiredService<IEnrolmentTokens>().CreateAsync(new CreateEnrolmentTokenRequest("scene"), TestHost.By, CancellationToken.None)).Id
-            : (await services.GetRequiredService<IApiTokens>().CreateAsync(new CreateApiTokenRequest(Requests.Name("scene")), TestHost.By, CancellationToken.None)).Id;
+            : (await services.GetRequiredService<IApiTokens>().CreateAsync(new CreateApiTokenRequest(Requests.Name("scene"), null, Role.Viewer, ProjectId), TestHost.By, CancellationToken.None)).Id;
     }
 
     private static Contracts.Locality Locality() => new()

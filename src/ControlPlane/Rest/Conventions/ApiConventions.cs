@@ -6,5 +6,6 @@ namespace Exitless.ControlPlane.Rest.Conventions;
 /// <summary>Puts what all operations have in common onto a group of endpoints.</summary>
 internal static class ApiConventions
 {
-    public static RouteGroupBuilder WithApiConventions(this RouteGroupBuilder api) => api.AddEndpointFilter<RouteGroupBuilder, ReadFilter>().AddEndpointFilter<RouteGroupBuilder, ChangeFilter>();
+    public static RouteGroupBuilder WithApiConventions(this RouteGroupBuilder api) =>
+        api.AddEndpointFilter<RouteGroupBuilder, NeedsFilter>().AddEndpointFilter<RouteGroupBuilder, ReadFilter>().AddEndpointFilter<RouteGroupBuilder, ChangeFilter>();
 }

@@ -11,6 +11,9 @@ internal static class OperationDescription
     /// <summary>The GET that gives the entity tag that a change takes; a member of the change's operation.</summary>
     public const string ResourceExtension = "x-resource";
 
+    /// <summary>Which role an operation needs, and where; a member of each operation.</summary>
+    public const string NeedsExtension = "x-needs";
+
     private const string Json = "application/json";
     private const string ProblemJson = "application/problem+json";
     private const string ExampleName = "example";
@@ -25,10 +28,17 @@ internal static class OperationDescription
             Read(operation, metadata.OfType<ListPromise>().SingleOrDefault());
         else
             Change(operation, metadata.OfType<ChangePromise>().SingleOrDefault(), context.Document);
+        if (metadata.OfType<NeedsPromise>().SingleOrDefault() is { } needs)
+        {
+            operation.Responses["403"] = Problem($"Needs the role {needs.Role.ToString().ToLowerInvariant()} {Where(needs.Reach)}.", context.Document);
+            operation.AddExtension(NeedsExtension, new JsonNodeExtension(JsonSerializer.SerializeToNode(needs, JsonFormat.Options)!));
+        }
         if (metadata.OfType<ExamplePromise>().SingleOrDefault() is { } example)
             Show(operation, example);
         return Task.CompletedTask;
     }
+
+    private static string Where(Reach reach) => reach switch { Reach.Fleet => "in the fleet", Reach.Project => "in the project of what it is about", Reach.Anywhere => "in any project, or in the fleet" };
 
     private static void Read(OpenApiOperation operation, ListPromise? list)
     {
@@ -42,6 +52,9 @@ internal static class OperationDescription
             operation.Parameters!.Add(Query("limit", "At most this many, 1 to 1000; all without it. A 'Link' header with rel=\"next\" leads to the next page.", new OpenApiSchema { Type = JsonSchemaType.Integer, Minimum = "1", Maximum = "1000" }));
             operation.Parameters!.Add(Query("cursor", "Where the page begins, from the 'next' link of the page before.", Text()));
         }
+        // A stream is no representation that could be thinned or tagged.
+        if (operation.Responses!.TryGetValue("200", out var first) && first.Content?.ContainsKey(Json) != true)
+            return;
         operation.Parameters!.Add(Query("fields", "Only these members, by commas; members of members by dots.", Text()));
         operation.Parameters!.Add(Header("If-None-Match", "Entity tag of an earlier answer: 304 if it still holds."));
         if (operation.Responses!.TryGetValue("200", out var ok) && ok is OpenApiResponse answer)
@@ -76,6 +89,9 @@ internal static class OperationDescription
                     "vmId" => Example.VmId.ToString("D"),
                     "operationId" => Example.OperationId.ToString("D"),
                     "tokenId" => Example.TokenId.ToString("D"),
+                    "projectId" => Example.ProjectId.ToString("D"),
+                    "webhookId" => Example.WebhookId.ToString("D"),
+                    "personId" => Example.PersonId.ToString("D"),
                     "address" => Example.Pf,
                     _ => throw new InvalidOperationException($"The examples know no '{parameter.Name}'."),
                 }
@@ -87,6 +103,11 @@ internal static class OperationDescription
             request.Examples = Named(body);
         if (example.Answer is not { } answer)
             return;
+        if (answer is string text)
+        {
+            operation.Responses!["200"].Content!.Single().Value.Examples = new Dictionary<string, IOpenApiExample>(StringComparer.Ordinal) { [ExampleName] = new OpenApiExample { Value = JsonValue.Create(text) } };
+            return;
+        }
         if (operation.Responses!.TryGetValue(example.Status.ToString(System.Globalization.CultureInfo.InvariantCulture), out var response) && response.Content?.TryGetValue(Json, out var media) == true)
             media.Examples = Named(answer);
     }

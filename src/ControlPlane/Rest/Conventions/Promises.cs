@@ -18,6 +18,9 @@ internal sealed record Resource(
 /// <param name="PagedByStore">Whether the database pages it; else it is small enough to be read whole.</param>
 internal sealed record ListPromise(Type Item, Func<object, string[]> Key, bool Descending, IReadOnlyList<string> Filters, bool PagedByStore);
 
+/// <summary>Endpoint metadata: which project an item of a list is in; null: none, and only those with a role in the fleet see it.</summary>
+internal sealed record InProjectPromise(Func<object, Guid?> ProjectOf);
+
 /// <summary>Endpoint metadata: the request changes a resource that is there.</summary>
 internal sealed record ChangePromise(Resource Resource);
 

@@ -30,7 +30,7 @@ internal static class QueryNames
         foreach (var parameter in endpoint.Metadata.GetMetadata<MethodInfo>()?.GetParameters() ?? [])
         {
             var type = Nullable.GetUnderlyingType(parameter.ParameterType) ?? parameter.ParameterType;
-            if ((type == typeof(string) || type == typeof(string[]) || type == typeof(Guid) || type.IsPrimitive || type.IsEnum) && !inRoute.Contains(parameter.Name!))
+            if ((type == typeof(string) || type == typeof(string[]) || type == typeof(Guid) || type.IsPrimitive || type.IsEnum) && !inRoute.Contains(parameter.Name!) && parameter.GetCustomAttribute<Microsoft.AspNetCore.Mvc.FromHeaderAttribute>() is null)
                 names.Add(parameter.Name!);
         }
         if (endpoint.Metadata.GetMetadata<ListPromise>() is { PagedByStore: false } list)

@@ -1,6 +1,7 @@
 using System.Collections;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Exitless.ControlPlane.Access;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 
@@ -21,6 +22,8 @@ internal sealed class ReadFilter : IEndpointFilter
             return result;
         var list = endpoint.Metadata.GetMetadata<ListPromise>();
         var fields = http.Request.Query.TryGetValue("fields", out var asked) ? Fields.Read(list?.Item ?? value.GetType(), asked) : null;
+        if (endpoint.Metadata.GetMetadata<InProjectPromise>() is { } inProject && http.Features.Get<Rights>() is { Projects: { } projects })
+            value = ((IEnumerable)value).Cast<object>().Where(o => inProject.ProjectOf(o) is { } project && projects.Contains(project)).ToList();
         if (list is not null)
             value = ListPage.Take(http, list, endpoint.Metadata.GetMetadata<IEndpointNameMetadata>()!.EndpointName, (IEnumerable)value);
         var bytes = EntityTag.Represent(value);

@@ -1,9 +1,12 @@
+using Exitless.ControlPlane.Access;
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Database;
 using Exitless.ControlPlane.Hosts;
 using Exitless.ControlPlane.Identity;
 using Exitless.ControlPlane.Operations;
+using Exitless.ControlPlane.Projects;
 using Exitless.ControlPlane.Vms;
+using Exitless.ControlPlane.Webhooks;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
@@ -34,6 +37,18 @@ internal static class Resources
     public static readonly Resource EnrolmentToken = new("/enrolment-tokens/{tokenId}",
         (db, route, ct) => db.Database.ExecuteSqlAsync($"SELECT 1 FROM enrolment_tokens WHERE id = {Id(route, "tokenId")} FOR UPDATE", ct),
         async (_, db, route, ct) => await EnrolmentTokens.GetAsync(db, Id(route, "tokenId"), ct));
+
+    public static readonly Resource Project = new("/projects/{projectId}",
+        (db, route, ct) => db.Database.ExecuteSqlAsync($"SELECT 1 FROM projects WHERE id = {Id(route, "projectId")} FOR UPDATE", ct),
+        async (_, db, route, ct) => await ProjectDirectory.GetAsync(db, Id(route, "projectId"), ct));
+
+    public static readonly Resource Person = new("/people/{personId}",
+        (db, route, ct) => db.Database.ExecuteSqlAsync($"SELECT 1 FROM people WHERE id = {Id(route, "personId")} FOR UPDATE", ct),
+        async (services, db, route, ct) => await ((PeopleDirectory)services.GetRequiredService<IPeopleDirectory>()).GetAsync(db, Id(route, "personId"), ct));
+
+    public static readonly Resource Webhook = new("/webhooks/{webhookId}",
+        (db, route, ct) => db.Database.ExecuteSqlAsync($"SELECT 1 FROM webhooks WHERE id = {Id(route, "webhookId")} FOR UPDATE", ct),
+        async (_, db, route, ct) => await WebhookDirectory.GetAsync(db, Id(route, "webhookId"), ct));
 
     private static Task<int> LockHostAsync(ControlPlaneContext db, RouteValueDictionary route, CancellationToken ct) =>
         db.Database.ExecuteSqlAsync($"SELECT 1 FROM hosts WHERE id = {Id(route, "hostId")} FOR UPDATE", ct);
