@@ -878,7 +878,8 @@ namespace Exitless.Migrations
                     b.Property<string>("Name")
                         .IsRequired()
                         .HasColumnType("text")
-                        .HasColumnName("name");
+                        .HasColumnName("name")
+                        .UseCollation("C");
 
                     b.Property<DateTimeOffset?>("ObservedAt")
                         .HasColumnType("timestamp with time zone")
@@ -941,6 +942,9 @@ namespace Exitless.Migrations
 
                     b.HasIndex("ProjectId")
                         .HasDatabaseName("ix_vms_project_id");
+
+                    b.HasIndex("State", "Name")
+                        .HasDatabaseName("ix_vms_state_name");
 
                     b.ToTable("vms", (string)null);
                 });

@@ -8,7 +8,6 @@ namespace Exitless.Simulator;
 /// </summary>
 internal sealed class SimulatedCounters
 {
-    private const int VectorsOfFunction = 3;
     private const double ExitNanoseconds = 1800;
     private const int RatioSeconds = 10;
 
@@ -28,7 +27,8 @@ internal sealed class SimulatedCounters
     /// <param name="schema">The id of the run's schema.</param>
     /// <param name="vm">What is wanted of it.</param>
     /// <param name="path">How its interrupts reach it at the start.</param>
-    public SimulatedCounters(ulong seed, ulong schema, WantedVm vm, SimulatedPath path)
+    /// <param name="vectorsOfFunction">Vectors of each of its VFs.</param>
+    public SimulatedCounters(ulong seed, ulong schema, WantedVm vm, SimulatedPath path, int vectorsOfFunction = 3)
     {
         var draw = new Draw(seed);
         _load = new SimulatedLoad(ref draw);
@@ -38,7 +38,7 @@ internal sealed class SimulatedCounters
         var vectors = new List<(string, int, double)>();
         foreach (var device in vm.Devices)
         {
-            for (var vector = 0; vector < VectorsOfFunction; vector++)
+            for (var vector = 0; vector < vectorsOfFunction; vector++)
                 vectors.Add((device.Address, vector, vector == 0 ? 0.1 : draw.Scale(50, 20_000)));
         }
         _vectors = [.. vectors];

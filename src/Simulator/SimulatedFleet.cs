@@ -22,15 +22,9 @@ public sealed class SimulatedFleet : IAsyncDisposable
     private readonly SimulatedPeer _peer;
     private readonly List<Member> _members;
     private readonly TimeProvider _time;
-    private readonly Task _ticking;
+    private Task _ticking = Task.CompletedTask;
 
-    private SimulatedFleet(SimulatedPeer peer, List<Member> members, TimeProvider time)
-    {
-        (_peer, _members, _time) = (peer, members, time);
-        foreach (var member in members)
-            member.Running = member.Link.RunAsync(_stop.Token);
-        _ticking = TickAsync();
-    }
+    private SimulatedFleet(SimulatedPeer peer, List<Member> members, TimeProvider time) => (_peer, _members, _time) = (peer, members, time);
 
     /// <summary>The hosts, in the order of their names.</summary>
     public IReadOnlyList<SimulatedHost> Hosts => [.. _members.Select(m => m.Host)];
@@ -38,10 +32,29 @@ public sealed class SimulatedFleet : IAsyncDisposable
     /// <summary>The ids that the control plane gave them, in the same order.</summary>
     public IReadOnlyList<string> HostIds => [.. _members.Select(m => m.Id)];
 
+    /// <summary>Whether rows are sent that are due; what becomes due meanwhile is sent later.</summary>
+    public bool SendsRows
+    {
+        set
+        {
+            foreach (var member in _members)
+                member.Host.SendsRows = value;
+        }
+    }
+
     /// <summary>Enrols every host with a token of its own and opens their links.</summary>
     /// <exception cref="ArgumentException">No hosts, or a shape that no host has.</exception>
     /// <exception cref="InvalidOperationException">The control plane refused; the message carries its words.</exception>
     public static async Task<SimulatedFleet> StartAsync(SimulatedFleetOptions options, TimeProvider time, CancellationToken ct)
+    {
+        var fleet = await EnrolAsync(options, time, ct);
+        fleet.Dial();
+        return fleet;
+    }
+
+    /// <summary>Enrols every host with a token of its own; no link is opened before <see cref="Dial"/>.</summary>
+    /// <inheritdoc cref="StartAsync" path="/exception"/>
+    public static async Task<SimulatedFleet> EnrolAsync(SimulatedFleetOptions options, TimeProvider time, CancellationToken ct)
     {
         if (options.Hosts < 1)
             throw new ArgumentException($"{options.Hosts} hosts are too few; give at least 1.", nameof(options));
@@ -67,6 +80,25 @@ public sealed class SimulatedFleet : IAsyncDisposable
             peer.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Opens the links of an enrolled fleet, once.</summary>
+    public void Dial()
+    {
+        foreach (var member in _members)
+            member.Dial(_stop.Token);
+        _ticking = TickAsync();
+    }
+
+    /// <summary>Breaks the links of some hosts without a word, as when their agents are killed; their VMs run on, and they dial again when that is over.</summary>
+    /// <param name="hosts">Places in <see cref="Hosts"/>.</param>
+    /// <param name="down">How long no agent runs there.</param>
+    public async Task KillAgentsAsync(IReadOnlyList<int> hosts, TimeSpan down)
+    {
+        await Task.WhenAll(hosts.Select(i => _members[i].HangUpAsync()));
+        await Task.Delay(down, _time, _stop.Token);
+        foreach (var i in hosts)
+            _members[i].Dial(_stop.Token);
     }
 
     /// <summary>Creates the shape's VMs on every host through REST, but for those that are there already; each with a VF as long as the host has a free one.</summary>
@@ -102,7 +134,7 @@ public sealed class SimulatedFleet : IAsyncDisposable
         await _stop.CancelAsync();
         await Task.WhenAll(_members.Select(m => m.Running).Append(_ticking)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         foreach (var member in _members)
-            member.Certificate.Dispose();
+            member.Dispose();
         _peer.Dispose();
         _stop.Dispose();
     }
@@ -117,8 +149,30 @@ public sealed class SimulatedFleet : IAsyncDisposable
         }
     }
 
-    private sealed record Member(string Id, ulong Seed, SimulatedHost Host, X509Certificate2 Certificate, SimulatedLink Link)
+    private sealed record Member(string Id, ulong Seed, SimulatedHost Host, X509Certificate2 Certificate, SimulatedLink Link) : IDisposable
     {
-        public Task Running { get; set; } = Task.CompletedTask;
+        private CancellationTokenSource? _hangUp;
+
+        public Task Running { get; private set; } = Task.CompletedTask;
+
+        public void Dial(CancellationToken stop)
+        {
+            _hangUp?.Dispose();
+            _hangUp = CancellationTokenSource.CreateLinkedTokenSource(stop);
+            Running = Link.RunAsync(_hangUp.Token);
+        }
+
+        public async Task HangUpAsync()
+        {
+            if (_hangUp is not null)
+                await _hangUp.CancelAsync();
+            await Running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        public void Dispose()
+        {
+            _hangUp?.Dispose();
+            Certificate.Dispose();
+        }
     }
 }

@@ -43,6 +43,9 @@ internal sealed class SimulatedHardware
 
     public int NumaNodes => _shape.NumaNodes;
 
+    /// <summary>MSI-X vectors of each VF.</summary>
+    public int Vectors => _shape.Vectors;
+
     private ulong MacBase { get; }
 
     public static string PfAddress(int pf) => $"0000:{0x10 * (pf + 1):x2}:00.0";
@@ -52,6 +55,9 @@ internal sealed class SimulatedHardware
         var at = FirstVfOffset + vf;
         return $"0000:{0x10 * (pf + 1) + (at >> 8):x2}:{(at >> 3) & 0x1f:x2}.{at & 7}";
     }
+
+    /// <summary>Addresses of the VFs that are there now.</summary>
+    public IReadOnlyList<string> Vfs => [.. _numVfs.SelectMany((count, pf) => Enumerable.Range(0, count).Select(vf => VfAddress(pf, vf)))];
 
     /// <summary>The NUMA node of a function; unknown addresses are on node 0.</summary>
     public int NodeOf(string address) => (Convert.ToInt32(address[5..7], 16) / 0x10 - 1) is >= 0 and var pf ? pf % _shape.NumaNodes : 0;

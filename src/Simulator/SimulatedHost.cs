@@ -22,6 +22,7 @@ public sealed class SimulatedHost
     private Channel<AgentMessage>? _link;
     private long _spokeAt;
     private long _rowsSent;
+    private int _linksLost;
 
     /// <param name="name">The host name it reports.</param>
     /// <param name="seed">The same seed and shape give the same machine.</param>
@@ -49,6 +50,25 @@ public sealed class SimulatedHost
     /// <summary>Whether a link is open.</summary>
     public bool Linked => _link is not null;
 
+    /// <summary>Whether it sends rows that are due; what becomes due meanwhile is sent later.</summary>
+    public bool SendsRows { get; set; } = true;
+
+    /// <summary>How often an open link has ended.</summary>
+    public int LinksLost => Volatile.Read(ref _linksLost);
+
+    /// <summary>Addresses of the VFs that it has at its start.</summary>
+    public IReadOnlyList<string> Vfs => _hardware.Vfs;
+
+    /// <summary>What runs, with how often it was started and the VFs that its process holds: a VM that nobody touches is started once.</summary>
+    public IReadOnlyList<(Guid VmId, int Runs, IReadOnlyList<string> Vfs)> Running
+    {
+        get
+        {
+            lock (_gate)
+                return [.. _vms.Values.Where(vm => vm.IsRunning).Select(vm => (Guid.Parse(vm.Id), vm.Runs, (IReadOnlyList<string>)[.. vm.HeldVfs]))];
+        }
+    }
+
     /// <summary>VMs that run.</summary>
     public int RunningVms
     {
@@ -61,6 +81,23 @@ public sealed class SimulatedHost
 
     /// <summary>Is told when rows of a VM up to a time (Unix milliseconds) are committed.</summary>
     public Action<Guid, long>? OnAcknowledged { get; set; }
+
+    /// <summary>Is told when a wanted state brings a VM that it did not know.</summary>
+    public Action<Guid>? OnOrdered { get; set; }
+
+    /// <summary>Sends rows of a time before its VMs were started, as after a link that was lost for so long.</summary>
+    /// <returns>How many.</returns>
+    public int SendBacklog(TimeSpan past)
+    {
+        lock (_gate)
+        {
+            if (_link is null)
+                return 0;
+            var sent = _vms.Values.Sum(vm => vm.SendBacklog(past, Send));
+            Interlocked.Add(ref _rowsSent, sent);
+            return sent;
+        }
+    }
 
     /// <summary>Goes a second on: VMs take their next step, rows that are due are sent, and a heartbeat where there is nothing to say.</summary>
     public void Tick()
@@ -75,7 +112,7 @@ public sealed class SimulatedHost
                 return;
             if (changed)
                 SendObserved();
-            foreach (var vm in _vms.Values)
+            foreach (var vm in SendsRows ? _vms.Values : Enumerable.Empty<SimulatedVm>())
                 Interlocked.Add(ref _rowsSent, vm.SendDue(now, Send));
             if (now - _spokeAt >= HeartbeatSeconds * 1000L)
                 Send(new AgentMessage { Heartbeat = new Heartbeat { Time = now } });
@@ -105,6 +142,7 @@ public sealed class SimulatedHost
     {
         lock (_gate)
             _link = null;
+        Interlocked.Increment(ref _linksLost);
     }
 
     /// <summary>Takes a message of the control plane.</summary>
@@ -151,7 +189,10 @@ public sealed class SimulatedHost
         foreach (var vm in wanted.Vms)
         {
             if (!_vms.TryGetValue(vm.VmId, out var known))
+            {
                 _vms[vm.VmId] = known = new SimulatedVm(vm, _seed, _hardware);
+                OnOrdered?.Invoke(Guid.Parse(vm.VmId));
+            }
             if (known.Observed().Generation != vm.Generation)
                 known.Want(vm, now);
         }

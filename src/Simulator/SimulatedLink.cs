@@ -11,6 +11,7 @@ internal sealed class SimulatedLink(SimulatedHost host, string hostId, X509Certi
 {
     public const string AgentVersion = "0.1.0-simulated";
     private const uint Protocol = 1;
+    private static readonly WriteOptions Gathered = new(WriteFlags.BufferHint);
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(4);
     private static readonly TimeSpan WelcomeLimit = TimeSpan.FromSeconds(20);
@@ -102,6 +103,10 @@ internal sealed class SimulatedLink(SimulatedHost host, string hostId, X509Certi
     private static async Task WriteAsync(ChannelReader<AgentMessage> outgoing, IClientStreamWriter<AgentMessage> stream, CancellationToken stop)
     {
         await foreach (var message in outgoing.ReadAllAsync(stop))
+        {
+            // What is followed by more goes out with it: one record of TLS for a host's rows of a moment, not one for each.
+            stream.WriteOptions = outgoing.TryPeek(out _) ? Gathered : null;
             await stream.WriteAsync(message, stop);
+        }
     }
 }

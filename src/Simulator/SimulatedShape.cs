@@ -8,7 +8,8 @@ namespace Exitless.Simulator;
 /// <param name="Cpus">CPUs of all nodes together, a multiple of <paramref name="NumaNodes"/>, at most 1024.</param>
 /// <param name="MemoryGib">Memory of all nodes together.</param>
 /// <param name="Vms">VMs that a fleet creates on the host through REST, each with one VF as long as there are free ones.</param>
-public sealed record SimulatedShape(int Pfs = 2, int Vfs = 8, int TotalVfs = 63, int NumaNodes = 2, int Cpus = 64, int MemoryGib = 256, int Vms = 0)
+/// <param name="Vectors">MSI-X vectors of each VF, 1 to 64; the first is its mailbox, which is silent.</param>
+public sealed record SimulatedShape(int Pfs = 2, int Vfs = 8, int TotalVfs = 63, int NumaNodes = 2, int Cpus = 64, int MemoryGib = 256, int Vms = 0, int Vectors = 3)
 {
     /// <summary>Refuses a shape that no host has.</summary>
     /// <exception cref="ArgumentException">A number is out of range; the message names it, the limit and the remedy.</exception>
@@ -21,6 +22,7 @@ public sealed record SimulatedShape(int Pfs = 2, int Vfs = 8, int TotalVfs = 63,
         Within(Cpus, NumaNodes, 1024, "CPUs");
         Within(MemoryGib, 1, 64 * 1024, "GiB of memory");
         Within(Vms, 0, 1000, "VMs of each host");
+        Within(Vectors, 1, 64, "vectors of each VF");
         if (Cpus % NumaNodes != 0)
             throw new ArgumentException($"{Cpus} CPUs cannot be shared evenly by {NumaNodes} NUMA nodes; give a multiple of {NumaNodes}.");
     }

@@ -11,6 +11,7 @@ internal sealed class SimulatedVm
 
     private readonly SimulatedHardware _hardware;
     private readonly ulong _seed;
+    private readonly long _phase;   // ms
     private readonly ObservedVm _observed = new();
     private SimulatedCounters? _counters;
     private SimulatedConsole? _console;
@@ -20,15 +21,24 @@ internal sealed class SimulatedVm
     private long _stored;
     private long _live;
     private bool _told;
+    private string[] _held = [];
 
     public SimulatedVm(WantedVm wanted, ulong hostSeed, SimulatedHardware hardware)
     {
         (_wanted, _hardware) = (wanted, hardware);
+        // Agents started at all sorts of moments: the stored rows of a fleet are spread over the ten seconds.
+        _phase = (long)(hostSeed / 10 % StoredSeconds) * 1000;
         _seed = hostSeed ^ BitConverter.ToUInt64(Guid.Parse(wanted.VmId).ToByteArray(), 8);
         (_observed.VmId, _observed.State) = (wanted.VmId, VmState.Stopped);
     }
 
     public string Id => _observed.VmId;
+
+    /// <summary>How often it was started.</summary>
+    public int Runs => _run;
+
+    /// <summary>The VFs that its running process holds.</summary>
+    public IEnumerable<string> HeldVfs => IsRunning ? _held : [];
 
     public bool IsRunning => _observed.State == VmState.Running;
 
@@ -93,6 +103,17 @@ internal sealed class SimulatedVm
         SendRows(from, _live, 1, RowKind.Backfill, send);
     }
 
+    /// <summary>Sends rows of a time before its start at once, as an agent does whose link was lost for so long: its run then began that much earlier.</summary>
+    /// <returns>How many.</returns>
+    public int SendBacklog(TimeSpan past, Action<AgentMessage> send)
+    {
+        if (!IsRunning)
+            return 0;
+        var until = _startedAt - 1;
+        _startedAt -= (long)past.TotalMilliseconds;
+        return SendRows(_startedAt, until, StoredSeconds, RowKind.Stored, send, _phase);
+    }
+
     /// <summary>Sends the rows that are due.</summary>
     /// <returns>How many.</returns>
     public int SendDue(long now, Action<AgentMessage> send)
@@ -100,8 +121,8 @@ internal sealed class SimulatedVm
         if (!IsRunning)
             return 0;
         var from = Math.Max(_stored, now - LongestGap * 1000L);
-        var sent = SendRows(from, now, StoredSeconds, RowKind.Stored, send);
-        _stored = Math.Max(_stored, Floor(now, StoredSeconds));
+        var sent = SendRows(from, now, StoredSeconds, RowKind.Stored, send, _phase);
+        _stored = Math.Max(_stored, Floor(now - _phase, StoredSeconds) + _phase);
         if (Watched)
         {
             sent += SendRows(_live, now, 1, RowKind.Live, send);
@@ -111,11 +132,11 @@ internal sealed class SimulatedVm
     }
 
     // Rows at whole multiples of the step, after the one time and up to the other.
-    private int SendRows(long after, long through, int stepSeconds, RowKind kind, Action<AgentMessage> send)
+    private int SendRows(long after, long through, int stepSeconds, RowKind kind, Action<AgentMessage> send, long phase = 0)
     {
         var sent = 0;
         SampleRows? rows = null;
-        for (var at = Floor(after, stepSeconds) + stepSeconds * 1000L; at <= through; at += stepSeconds * 1000L)
+        for (var at = Floor(after - phase, stepSeconds) + phase + stepSeconds * 1000L; at <= through; at += stepSeconds * 1000L)
         {
             if (at < _startedAt)
                 continue;
@@ -158,8 +179,9 @@ internal sealed class SimulatedVm
     private void Started(long now)
     {
         _run++;
+        _held = [.. _wanted.Devices.Select(d => d.Address)];
         var path = _hardware.Path == SimulatedPath.Posted && _wanted.Interrupts != InterruptPolicy.Injected ? SimulatedPath.Posted : SimulatedPath.Injected;
-        _counters = new SimulatedCounters(_seed, (ulong)_run, _wanted, path);
+        _counters = new SimulatedCounters(_seed, (ulong)_run, _wanted, path, _hardware.Vectors);
         _console = new SimulatedConsole(_wanted.Name);
         (_startedAt, _stored, _live, _told) = (now, now, Floor(now, 1), false);
         _observed.Steps.Add(new Step { Name = "start vCPUs", State = StepState.Done, StartedAt = now, FinishedAt = now });

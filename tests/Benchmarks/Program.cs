@@ -1,5 +1,6 @@
 using Exitless.Benchmarks;
 using Exitless.Benchmarks.Dashboard;
+using Exitless.Benchmarks.Fleet;
 
 return args switch
 {
@@ -8,6 +9,7 @@ return args switch
     ["start", .. var rest] => await StartBenchmark.RunAsync(rest),
     ["watching", .. var rest] => await WatchingBenchmark.RunAsync(rest),
     ["dashboard", .. var rest] => await DashboardBenchmark.RunAsync(rest),
+    ["fleet", .. var rest] => await FleetBenchmark.RunAsync(rest),
     _ => Unknown(),
 };
 
@@ -19,6 +21,7 @@ static int Unknown()
                Benchmarks start [--agent PATH]... [--rounds N]
                Benchmarks watching [--agent PATH] [--output FILE] [--seconds N]
                Benchmarks dashboard [--output FILE] [--seconds N] [--hosts N] [--vms N]
+               Benchmarks fleet [--output FILE] [--hosts N] [--rows ROW,...] [--long]
         """);
     return 2;
 }

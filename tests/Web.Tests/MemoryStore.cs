@@ -144,7 +144,7 @@ public sealed class MemoryStore
         public CreateVmRequest? Created { get; private set; }
         public Guid CreatedId { get; } = Guid.CreateVersion7();
 
-        public Task<IReadOnlyList<VmDto>> ListAsync(Guid? hostId, CancellationToken ct) => Task.FromResult<IReadOnlyList<VmDto>>([.. All.Where(vm => hostId is null || vm.HostId == hostId)]);
+        public Task<IReadOnlyList<VmDto>> ListAsync(VmFilter filter, CancellationToken ct) => Task.FromResult<IReadOnlyList<VmDto>>([.. All.Where(vm => filter.HostId is null || vm.HostId == filter.HostId)]);
 
         public Task<VmDto> GetAsync(Guid vmId, CancellationToken ct) => Task.FromResult(All.Find(vm => vm.Id == vmId) ?? throw ProblemException.NotFound("VM", vmId));
 

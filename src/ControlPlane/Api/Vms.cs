@@ -121,11 +121,34 @@ public sealed record VmDto(
 /// <summary>A VF that a VM owns, and the MAC address it is given; null: as it is.</summary>
 public sealed record VmDeviceDto(string Address, string? Mac);
 
+/// <summary>Which VMs to list. Of a list of values one must be met; an empty one is met by all.</summary>
+/// <param name="HostId">Of this host only; null: of all.</param>
+/// <param name="Seen">In these projects only; null: in all.</param>
+/// <param name="From">Only names from this one on, in ordinal order; null: all.</param>
+/// <param name="Most">At most so many; null: all.</param>
+public sealed record VmFilter(Guid? HostId = null, IReadOnlyCollection<Guid>? Seen = null, string? From = null, int? Most = null)
+{
+    /// <summary>Names.</summary>
+    public IReadOnlyList<string> Names { get; init; } = [];
+
+    /// <summary>States.</summary>
+    public IReadOnlyList<VmState> States { get; init; } = [];
+
+    /// <summary>What is wanted.</summary>
+    public IReadOnlyList<DesiredRun> Desired { get; init; } = [];
+
+    /// <summary>Whether the host's link is up.</summary>
+    public IReadOnlyList<bool> HostConnected { get; init; } = [];
+
+    /// <summary>Projects that were asked for.</summary>
+    public IReadOnlyList<Guid> Projects { get; init; } = [];
+}
+
 /// <summary>VMs. Every change answers with the operation that brings it about.</summary>
 public interface IVmService
 {
-    /// <summary>VMs of one host, or all with null, by name.</summary>
-    Task<IReadOnlyList<VmDto>> ListAsync(Guid? hostId, CancellationToken ct);
+    /// <summary>VMs by name; <see cref="ProblemException"/> <c>host-not-found</c>.</summary>
+    Task<IReadOnlyList<VmDto>> ListAsync(VmFilter filter, CancellationToken ct);
 
     /// <summary>One VM; <see cref="ProblemException"/> <c>vm-not-found</c>.</summary>
     Task<VmDto> GetAsync(Guid vmId, CancellationToken ct);

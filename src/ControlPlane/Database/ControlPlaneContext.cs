@@ -101,6 +101,9 @@ internal sealed class ControlPlaneContext(DbContextOptions<ControlPlaneContext> 
             e.HasMany(v => v.Devices).WithOne().HasForeignKey(d => d.VmId).OnDelete(DeleteBehavior.Cascade);
             e.HasOne<ProjectRow>().WithMany().HasForeignKey(v => v.ProjectId).OnDelete(DeleteBehavior.Restrict);
             e.HasIndex(v => v.Name).IsUnique().HasDatabaseName(VmNameIndex);
+            // Pages are cut by name, here and in the database: both take the ordinal order, whatever the database's own is.
+            e.Property(v => v.Name).UseCollation("C");
+            e.HasIndex(v => new { v.State, v.Name });
             e.Property(v => v.Desired).HasConversion<string>();
             e.Property(v => v.State).HasConversion<string>();
             e.Property(v => v.Interrupts).HasConversion<string>().HasDefaultValueSql("'Auto'");

@@ -25,6 +25,8 @@ internal sealed partial class AgentLinkService(
     /// <summary>An agent says something every 5 s; three such silences in a row mean that it is gone.</summary>
     private static readonly TimeSpan Silence = TimeSpan.FromSeconds(15);
 
+    private static readonly WriteOptions Gathered = new(WriteFlags.BufferHint);
+
     public override async Task<EnrolReply> Renew(RenewRequest request, ServerCallContext context)
     {
         var host = HostOf(context);
@@ -141,11 +143,8 @@ internal sealed partial class AgentLinkService(
         if (await db.AgentCertificates.AnyAsync(c => c.Serial == serial && c.RevokedAt != null, ct))
             throw new RpcException(new Status(StatusCode.Unauthenticated, "This certificate was revoked. Enrol the host again with a new token if it shall come back."));
         var welcome = new Welcome { Time = time.GetUtcNow().ToUnixTimeMilliseconds() };
-        foreach (var vm in await db.Vms.Where(v => v.HostId == hostId).Select(v => v.Id).ToListAsync(ct))
-        {
-            if (await metrics.ThroughAsync(vm, ct) is { } through)
-                welcome.Acknowledged.Add(new SampleAck { VmId = vm.ToString("D"), Through = through });
-        }
+        foreach (var (vm, through) in await metrics.ThroughAsync(hostId, ct))
+            welcome.Acknowledged.Add(new SampleAck { VmId = vm.ToString("D"), Through = through });
         return welcome;
     }
 
@@ -166,15 +165,21 @@ internal sealed partial class AgentLinkService(
     private static async Task WriteAsync(HostLink link, IServerStreamWriter<ControlMessage> responses, CancellationToken ct)
     {
         await foreach (var message in link.Outgoing.ReadAllAsync(ct))
+        {
+            // What is followed by more goes out with it: acknowledgements come in handfuls.
+            responses.WriteOptions = link.Outgoing.TryPeek(out var _) ? Gathered : null;
             await responses.WriteAsync(message, ct);
+        }
     }
 
     private async Task ReadAsync(HostLink link, IAsyncStreamReader<AgentMessage> requests, CancellationTokenSource silence, CancellationToken ct)
     {
         while (await requests.MoveNext(ct))
         {
-            silence.CancelAfter(Silence);
+            // While a message waits to be stored nobody listens, and so nobody can say that the agent is silent.
+            silence.CancelAfter(Timeout.InfiniteTimeSpan);
             await TakeAsync(link, requests.Current, ct);
+            silence.CancelAfter(Silence);
         }
     }
 
@@ -198,7 +203,7 @@ internal sealed partial class AgentLinkService(
                 await observed.TakeAsync(link.HostId, LinkMapping.Observed(message.Observed), ct);
                 break;
             case AgentMessage.BodyOneofCase.Schema when Guid.TryParse(message.Schema.VmId, out var vm):
-                link.SetSchema(vm, message.Schema.SchemaId, LinkMapping.Series(message.Schema));
+                link.SetSchema(vm, message.Schema.SchemaId, RowSchema.Of(LinkMapping.Series(message.Schema)));
                 break;
             case AgentMessage.BodyOneofCase.Rows when Guid.TryParse(message.Rows.VmId, out var vm):
                 await TakeRowsAsync(link, vm, message.Rows, ct);
@@ -215,18 +220,18 @@ internal sealed partial class AgentLinkService(
 
     private async Task TakeRowsAsync(HostLink link, Guid vm, SampleRows rows, CancellationToken ct)
     {
-        if (link.Schema(vm, rows.SchemaId) is not { } series)
+        if (link.Schema(vm, rows.SchemaId) is not { } schema)
             throw new RpcException(new Status(StatusCode.InvalidArgument, $"Rows of VM {vm} use schema {rows.SchemaId}, which was not announced on this link."));
         if (rows.Kind == RowKind.Stored)
         {
             if (await OwnsAsync(link, vm, ct))
-                await metrics.WriteAsync(new MetricBatch(link, vm, series, [.. rows.Rows]), ct);
+                await metrics.WriteAsync(new MetricBatch(link, vm, schema, [.. rows.Rows]), ct);
             else if (rows.Rows.Count > 0)
                 link.Send(new ControlMessage { Ack = new SampleAck { VmId = rows.VmId, Through = rows.Rows[^1].Time } });
         }
         else if (await OwnsAsync(link, vm, ct))
         {
-            live.Rows(vm, series, rows.Kind == RowKind.Backfill, rows.Rows);
+            live.Rows(vm, schema.Series, rows.Kind == RowKind.Backfill, rows.Rows);
         }
     }
 
@@ -236,10 +241,10 @@ internal sealed partial class AgentLinkService(
         if (link.KnownVms.ContainsKey(vm))
             return true;
         await using var db = await contexts.CreateDbContextAsync(ct);
-        if (!await db.Vms.AnyAsync(v => v.Id == vm && v.HostId == link.HostId, ct))
-            return false;
-        link.KnownVms[vm] = true;
-        return true;
+        // All at once: who sends rows of one sends rows of all.
+        foreach (var own in await db.Vms.Where(v => v.HostId == link.HostId).Select(v => v.Id).ToListAsync(ct))
+            link.KnownVms[own] = true;
+        return link.KnownVms.ContainsKey(vm);
     }
 
     private Task TakeEventAsync(HostLink link, AgentEvent e, CancellationToken ct) => runner.RunAsync(async (db, changes) =>
@@ -266,7 +271,7 @@ internal sealed partial class AgentLinkService(
                     changes.Announce(ChangeKind.Vm, vm);
             }, CancellationToken.None);
         }
-        catch (Exception e) when (e is Npgsql.NpgsqlException or DbUpdateException or InvalidOperationException)
+        catch (Exception e) when (DatabaseTrouble.Is(e) || e is InvalidOperationException)
         {
             LogNotNoted(logger, link.HostName, e);
         }

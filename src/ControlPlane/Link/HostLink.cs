@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Threading.Channels;
 using Exitless.Contracts;
 using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Metrics;
 using Grpc.Core;
 
 namespace Exitless.ControlPlane.Link;
@@ -15,7 +16,7 @@ internal sealed class HostLink(Guid hostId, string hostName, string serial) : ID
     private readonly Channel<ControlMessage> _outgoing = Channel.CreateBounded<ControlMessage>(new BoundedChannelOptions(MostUnsent) { SingleReader = true });
     private readonly Channel<bool> _wanted = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly CancellationTokenSource _closed = new();
-    private readonly ConcurrentDictionary<(Guid Vm, ulong Schema), IReadOnlyList<SeriesDto>> _schemas = new();
+    private readonly ConcurrentDictionary<(Guid Vm, ulong Schema), RowSchema> _schemas = new();
 
     public Guid HostId { get; } = hostId;
 
@@ -61,9 +62,9 @@ internal sealed class HostLink(Guid hostId, string hostName, string serial) : ID
         }
     }
 
-    public void SetSchema(Guid vmId, ulong schemaId, IReadOnlyList<SeriesDto> series) => _schemas[(vmId, schemaId)] = series;
+    public void SetSchema(Guid vmId, ulong schemaId, RowSchema schema) => _schemas[(vmId, schemaId)] = schema;
 
-    public IReadOnlyList<SeriesDto>? Schema(Guid vmId, ulong schemaId) => _schemas.GetValueOrDefault((vmId, schemaId));
+    public RowSchema? Schema(Guid vmId, ulong schemaId) => _schemas.GetValueOrDefault((vmId, schemaId));
 
     public void Dispose() => _closed.Dispose();
 }

@@ -1,13 +1,9 @@
 using System.Collections.Concurrent;
-using System.Security.Cryptography;
-using System.Text.Json;
 using System.Threading.Channels;
 using Exitless.Contracts;
-using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Configuration;
 using Exitless.ControlPlane.Database;
 using Exitless.ControlPlane.Link;
-using Exitless.ControlPlane.Rest;
 using Grpc.Core;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -18,7 +14,7 @@ using NpgsqlTypes;
 namespace Exitless.ControlPlane.Metrics;
 
 /// <summary>Rows of one VM that an agent wants stored.</summary>
-internal sealed record MetricBatch(HostLink Link, Guid VmId, IReadOnlyList<SeriesDto> Series, IReadOnlyList<SampleRow> Rows);
+internal sealed record MetricBatch(HostLink Link, Guid VmId, RowSchema Schema, IReadOnlyList<SampleRow> Rows);
 
 /// <summary>
 /// Stores metric rows: what has come together in a moment goes by one binary COPY in one transaction, and only then is the agent told. An agent that
@@ -26,21 +22,25 @@ internal sealed record MetricBatch(HostLink Link, Guid VmId, IReadOnlyList<Serie
 /// </summary>
 internal sealed partial class MetricsWriter(DatabaseServer database, MetricPartitions partitions, IOptions<ControlPlaneOptions> options, ServerMetrics own, TimeProvider time, ILogger<MetricsWriter> logger) : BackgroundService
 {
-    private const int MostWaiting = 256;
-    private const int MostTogether = 200;
+    private const int MostWaiting = 1024;
+    private const int MostTogether = 1000;
 
     private readonly Channel<MetricBatch> _batches = Channel.CreateBounded<MetricBatch>(new BoundedChannelOptions(MostWaiting) { SingleReader = true });
-    private readonly ConcurrentDictionary<(Guid Vm, string Hash), int> _schemas = new();
+    private readonly ConcurrentDictionary<(Guid Vm, RowSchema Schema), int> _schemas = new();
 
     /// <summary>Takes rows to store; waits while too many are waiting, which slows the agent down.</summary>
     public ValueTask WriteAsync(MetricBatch batch, CancellationToken ct) => _batches.Writer.WriteAsync(batch, ct);
 
-    /// <summary>Time of the newest stored row of a VM, Unix milliseconds.</summary>
-    public async Task<long?> ThroughAsync(Guid vmId, CancellationToken ct)
+    /// <summary>Time of the newest stored row of each VM of a host that has rows, Unix milliseconds.</summary>
+    public async Task<List<(Guid VmId, long Through)>> ThroughAsync(Guid hostId, CancellationToken ct)
     {
-        await using var command = database.Source.CreateCommand("SELECT max(time) FROM metric_rows WHERE vm_id = $1");
-        command.Parameters.AddWithValue(vmId);
-        return await command.ExecuteScalarAsync(ct) is DateTime newest ? new DateTimeOffset(newest, TimeSpan.Zero).ToUnixTimeMilliseconds() : null;
+        await using var command = database.Source.CreateCommand("SELECT v.id, newest.time FROM vms v CROSS JOIN LATERAL (SELECT max(time) AS time FROM metric_rows WHERE vm_id = v.id) newest WHERE v.host_id = $1 AND newest.time IS NOT NULL");
+        command.Parameters.AddWithValue(hostId);
+        var through = new List<(Guid, long)>();
+        await using var reader = await command.ExecuteReaderAsync(ct);
+        while (await reader.ReadAsync(ct))
+            through.Add((reader.GetGuid(0), new DateTimeOffset(reader.GetDateTime(1), TimeSpan.Zero).ToUnixTimeMilliseconds()));
+        return through;
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -63,7 +63,7 @@ internal sealed partial class MetricsWriter(DatabaseServer database, MetricParti
                 foreach (var batch in together)
                     batch.Link.Send(new ControlMessage { Ack = new SampleAck { VmId = batch.VmId.ToString("D"), Through = batch.Rows[^1].Time } });
             }
-            catch (Exception e) when (e is NpgsqlException or InvalidOperationException or IOException)
+            catch (Exception e) when (DatabaseTrouble.Is(e) || e is InvalidOperationException or IOException)
             {
                 // A later batch must not acknowledge what this one has lost: the agents dial again and hear what is stored.
                 LogFailed(logger, together.Count, e);
@@ -78,14 +78,15 @@ internal sealed partial class MetricsWriter(DatabaseServer database, MetricParti
     private async Task StoreAsync(List<MetricBatch> batches, CancellationToken ct)
     {
         var rows = new List<(Guid Vm, DateTime Time, int Schema, long[] Values)>();
+        await EnsureSchemasAsync(batches, ct);
         foreach (var batch in batches)
         {
-            var schema = await SchemaAsync(batch, ct);
+            var schema = _schemas[(batch.VmId, batch.Schema)];
             foreach (var row in batch.Rows)
             {
                 var at = LinkMapping.Time(row.Time).UtcDateTime;
-                if (row.Values.Count != batch.Series.Count || !MetricPartitions.Keeps(at, time.GetUtcNow().UtcDateTime, options.Value.MetricsDays))
-                    LogRefused(logger, batch.Link.HostName, batch.VmId, at, row.Values.Count, batch.Series.Count);
+                if (row.Values.Count != batch.Schema.Series.Count || !MetricPartitions.Keeps(at, time.GetUtcNow().UtcDateTime, options.Value.MetricsDays))
+                    LogRefused(logger, batch.Link.HostName, batch.VmId, at, row.Values.Count, batch.Schema.Series.Count);
                 else
                     rows.Add((batch.VmId, at, schema, [.. row.Values]));
             }
@@ -135,22 +136,27 @@ internal sealed partial class MetricsWriter(DatabaseServer database, MetricParti
         await batch.ExecuteNonQueryAsync(ct);
     }
 
-    private async Task<int> SchemaAsync(MetricBatch batch, CancellationToken ct)
+    private async Task EnsureSchemasAsync(List<MetricBatch> batches, CancellationToken ct)
     {
-        var series = JsonSerializer.Serialize(batch.Series, JsonFormat.Options);
-        var hash = SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(series));
-        var key = (batch.VmId, Convert.ToHexString(hash));
-        if (_schemas.TryGetValue(key, out var id))
-            return id;
+        var missing = batches.Select(b => (b.VmId, b.Schema)).Distinct().Where(k => !_schemas.ContainsKey(k)).ToList();
+        if (missing.Count == 0)
+            return;
         // The update changes nothing; it makes an existing row give its id.
-        await using var command = database.Source.CreateCommand(
-            "INSERT INTO metric_schemas (vm_id, hash, series) VALUES ($1, $2, $3) ON CONFLICT (vm_id, hash) DO UPDATE SET hash = excluded.hash RETURNING id");
-        command.Parameters.AddWithValue(batch.VmId);
-        command.Parameters.AddWithValue(hash);
-        command.Parameters.AddWithValue(NpgsqlDbType.Jsonb, series);
-        id = (int)(await command.ExecuteScalarAsync(ct))!;
-        _schemas[key] = id;
-        return id;
+        await using var command = database.Source.CreateCommand("""
+            INSERT INTO metric_schemas (vm_id, hash, series) SELECT DISTINCT ON (1, 2) * FROM unnest($1, $2, $3) ORDER BY 1, 2
+            ON CONFLICT (vm_id, hash) DO UPDATE SET hash = excluded.hash RETURNING id, vm_id, hash
+            """);
+        command.Parameters.AddWithValue(missing.Select(k => k.VmId).ToArray());
+        command.Parameters.AddWithValue(missing.Select(k => k.Schema.Hash).ToArray());
+        command.Parameters.AddWithValue(NpgsqlDbType.Array | NpgsqlDbType.Jsonb, missing.Select(k => k.Schema.Json).ToArray());
+        var ids = new Dictionary<(Guid, string), int>();
+        await using (var reader = await command.ExecuteReaderAsync(ct))
+        {
+            while (await reader.ReadAsync(ct))
+                ids[(reader.GetGuid(1), Convert.ToHexString(reader.GetFieldValue<byte[]>(2)))] = reader.GetInt32(0);
+        }
+        foreach (var key in missing)
+            _schemas[key] = ids[(key.VmId, Convert.ToHexString(key.Schema.Hash))];
     }
 
     [LoggerMessage(1501, LogLevel.Error, "{Batches} batches of metrics could not be stored.")]

@@ -4,7 +4,6 @@ using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
-using Npgsql;
 
 namespace Exitless.ControlPlane.Metrics;
 
@@ -23,7 +22,7 @@ internal sealed partial class Retention(
             {
                 await RunAsync(stoppingToken);
             }
-            catch (Exception e) when (e is NpgsqlException or DbUpdateException)
+            catch (Exception e) when (DatabaseTrouble.Is(e))
             {
                 LogFailed(logger, e);
             }

@@ -6,7 +6,6 @@ using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
-using Npgsql;
 
 namespace Exitless.ControlPlane.Operations;
 
@@ -26,7 +25,7 @@ internal sealed partial class OperationExpiry(
             {
                 await ExpireAsync(stoppingToken);
             }
-            catch (Exception e) when (e is NpgsqlException or DbUpdateException or TimeoutException)
+            catch (Exception e) when (DatabaseTrouble.Is(e))
             {
                 LogFailed(logger, e);
             }

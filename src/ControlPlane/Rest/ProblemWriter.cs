@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Exitless.ControlPlane.Api;
+using Exitless.ControlPlane.Database;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Mvc;
@@ -20,6 +21,7 @@ internal sealed partial class ProblemWriter(IProblemDetailsService problems, ILo
             ProblemException p => From(p),
             BadHttpRequestException b => From(b),
             NpgsqlException n when n is not PostgresException || n.IsTransient => Details(StatusCodes.Status503ServiceUnavailable, "database-unavailable", "The database does not answer.", "The control plane cannot reach its database.", "Try again; if it stays so, look at the control plane's log."),
+            InvalidOperationException when DatabaseTrouble.Is(exception) => Details(StatusCodes.Status503ServiceUnavailable, "database-unavailable", "The database does not answer.", "The control plane cannot reach its database, or all of its connections are in use.", "Try again; if it stays so, look at the control plane's log."),
             _ => null,
         };
         if (details is null)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Exitless.ControlPlane.Access;
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Rest.Conventions;
 using Microsoft.AspNetCore.Builder;
@@ -37,8 +38,27 @@ public static class VmEndpoints
     /// <summary>Lists the VMs, by name.</summary>
     /// <param name="hostId">Of this host only.</param>
     /// <param name="vms">The VMs.</param>
+    /// <param name="context">The request.</param>
     /// <param name="ct">Ends with the request.</param>
-    public static async Task<Ok<IReadOnlyList<VmDto>>> ListVms(Guid? hostId, IVmService vms, CancellationToken ct) => TypedResults.Ok(await vms.ListAsync(hostId, ct));
+    public static async Task<Ok<IReadOnlyList<VmDto>>> ListVms(Guid? hostId, IVmService vms, HttpContext context, CancellationToken ct)
+    {
+        ArgumentNullException.ThrowIfNull(vms);
+        ArgumentNullException.ThrowIfNull(context);
+        var query = context.Request.Query;
+        // What is common to all lists is done after this one has been read; only what can be on the page is read.
+        int? limit = query.TryGetValue("limit", out var asked) ? Cursor.Limit(asked) : null;
+        var after = query.TryGetValue("cursor", out var cursor) && !string.IsNullOrEmpty(cursor) ? Cursor.Read(nameof(ListVms), cursor.ToString()) : null;
+        return TypedResults.Ok(await vms.ListAsync(new VmFilter(hostId, context.Features.Get<Rights>()?.Projects, after?[0], limit + 2)
+        {
+            Names = Values<string>("name"),
+            States = Values<VmState>("state"),
+            Desired = Values<DesiredRun>("desired"),
+            HostConnected = Values<bool>("hostConnected"),
+            Projects = Values<Guid>("projectId"),
+        }, ct));
+
+        IReadOnlyList<T> Values<T>(string member) => query.TryGetValue(member, out var texts) ? MemberFilter.Values<T>(typeof(VmDto), member, texts) : [];
+    }
 
     /// <summary>Shows one VM: what is wanted of it, and what its host reports.</summary>
     /// <param name="vmId">The VM's id.</param>

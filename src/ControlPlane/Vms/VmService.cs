@@ -16,12 +16,13 @@ namespace Exitless.ControlPlane.Vms;
 internal sealed class VmService(
     IDbContextFactory<ControlPlaneContext> contexts, ChangeRunner runner, LinkRegistry links, IOperationLog operations, IOptions<ControlPlaneOptions> options) : IVmService
 {
-    public async Task<IReadOnlyList<VmDto>> ListAsync(Guid? hostId, CancellationToken ct)
+    public async Task<IReadOnlyList<VmDto>> ListAsync(VmFilter filter, CancellationToken ct)
     {
         await using var db = await contexts.CreateDbContextAsync(ct);
-        if (hostId is { } id && !await db.Hosts.AnyAsync(h => h.Id == id, ct))
+        if (filter.HostId is { } id && !await db.Hosts.AnyAsync(h => h.Id == id, ct))
             throw ProblemException.NotFound("Host", id);
-        return await ReadAsync(db, db.Vms.Where(v => hostId == null || v.HostId == hostId), ct);
+        var vms = VmFilters.Apply(db.Vms, filter, links);
+        return await ReadAsync(db, filter.Most is { } most ? vms.OrderBy(v => v.Name).Take(most) : vms, ct);
     }
 
     /// <summary>These VMs, by name.</summary>

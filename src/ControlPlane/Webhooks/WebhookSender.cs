@@ -11,7 +11,6 @@ using Microsoft.AspNetCore.DataProtection;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Npgsql;
 
 namespace Exitless.ControlPlane.Webhooks;
 
@@ -61,7 +60,7 @@ internal sealed partial class WebhookSender(IDbContextFactory<ControlPlaneContex
             {
                 await SendDueAsync(stoppingToken);
             }
-            catch (Exception e) when (e is NpgsqlException or DbUpdateException or TimeoutException)
+            catch (Exception e) when (DatabaseTrouble.Is(e))
             {
                 LogFailed(logger, e);
             }

@@ -71,6 +71,45 @@ public sealed class PagingTests(TestHost host) : IClassFixture<TestHost>
     }
 
     [Theory]
+    [InlineData("state=unknown&state=stopped")]
+    [InlineData("state=stopped")]
+    [InlineData("desired=stopped&desired=off")]
+    [InlineData("desired=running")]
+    [InlineData("hostConnected=true")]
+    [InlineData("hostConnected=false")]
+    [InlineData("hostConnected=true&hostConnected=false")]
+    [InlineData("projectId=00000000-0000-7000-8000-000000000001")]
+    [InlineData("projectId=00000000-0000-7000-8000-000000000002")]
+    public async Task Filtered_pages_of_VMs_are_what_the_whole_list_has(string filter)
+    {
+        await using var up = await ScriptedAgent.EnrolAsync(host, "up");
+        using var link = await up.ComeUpAsync();
+        for (var i = 0; i < 3; i++)
+            await host.ChangeAsync("/api/v1/vms", Requests.Vm(up.Id, null, start: false));
+        await using (var away = await ScriptedAgent.EnrolAsync(host, "away"))
+        {
+            using (await away.ComeUpAsync())
+            {
+                for (var i = 0; i < 3; i++)
+                    await host.ChangeAsync("/api/v1/vms", Requests.Vm(away.Id, null, start: false));
+            }
+            await host.UntilAsync("the other host is away", async () => !(await host.GetAsync<HostDto>($"/api/v1/hosts/{away.Id}")).Connected);
+        }
+        var wanted = filter.Split('&').Select(f => f.Split('=')).ToLookup(f => f[0], f => f[1], StringComparer.Ordinal);
+        var whole = (await host.GetAsync("/api/v1/vms")).EnumerateArray().Where(vm => wanted.All(w => w.Contains(vm.GetProperty(w.Key).ToString().ToLowerInvariant()))).Select(vm => vm.GetProperty("id").GetString()!).ToList();
+        var paged = new List<string>();
+        for (string? next = $"/api/v1/vms?{filter}&limit=2"; next is not null;)
+        {
+            using var answer = await host.Http.GetAsync(new Uri(next, UriKind.Relative), TestContext.Current.CancellationToken);
+            using var page = JsonDocument.Parse(await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+            paged.AddRange(Ids(page.RootElement));
+            next = answer.Headers.TryGetValues("Link", out var links) ? links.Single().Split('<', '>')[1] : null;
+        }
+        Assert.Equal(whole, paged);
+        Assert.Equal(filter.EndsWith("off", StringComparison.Ordinal) || !filter.EndsWith('2') && filter != "desired=running" && filter != "state=stopped", paged.Count > 2);
+    }
+
+    [Theory]
     [InlineData("/api/v1/vms?limit=0", "limit-invalid", "limit")]
     [InlineData("/api/v1/vms?limit=1001", "limit-invalid", "limit")]
     [InlineData("/api/v1/vms?cursor=nonsense", "cursor-invalid", "cursor")]

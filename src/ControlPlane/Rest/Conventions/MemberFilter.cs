@@ -15,6 +15,13 @@ internal static class MemberFilter
         return o => wanted.Contains(member.Get!(o));
     }
 
+    /// <summary>What a query asks of a member, as the member has it.</summary>
+    public static IReadOnlyList<T> Values<T>(Type item, string name, StringValues texts)
+    {
+        var member = Members(item).First(m => m.Name == name);
+        return [.. texts.Select(t => Value(member, t ?? "")).OfType<T>()];
+    }
+
     public static IList<JsonPropertyInfo> Members(Type item) => JsonFormat.Options.GetTypeInfo(item).Properties;
 
     /// <summary>An enum by its name as JSON has it; null without one.</summary>
