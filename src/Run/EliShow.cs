@@ -32,7 +32,7 @@ internal sealed record EliVerdict(bool Ok, EliWindow Injected, EliWindow Direct,
 internal sealed class EliShow(DemoVm vm, LabHost host, Action<string> say)
 {
     /// <summary>The lab host for it: CPU 1 is the VM's, with as few ticks of the host as there can be (docs/eli.md).</summary>
-    public static LabHostOptions Host { get; } = new() { Name = "lab-eli", Eli = true, KernelArguments = "nohz_full=1 isolcpus=managed_irq,domain,1 rcu_nocbs=1" };
+    public static LabHostOptions Host { get; } = new() { Name = "lab-eli", Eli = true, Cpus = 2, KernelArguments = "nohz_full=1 isolcpus=managed_irq,domain,1 rcu_nocbs=1" };
 
     /// <summary>The VM for it. It answers and does nothing of its own: its console, its timers and its reporter would cost exits that no interrupt of a device causes.</summary>
     public static DemoVmOptions Vm { get; } = new() { Name = "demo-eli", Rate = 0, Interrupts = "eli", GuestCounts = false, Arguments = "mitigations=off tsc=reliable exitless.interval=0" };

@@ -63,7 +63,7 @@ internal sealed class EliBenchmark(LabHost host, string vf, string otherVf, bool
     private static async Task<EliResults> OnAHostAsync(EliLab lab, bool whole)
     {
         // The ticks of the vCPU's CPU are tamed: it is the only thing that runs there.
-        await using var host = await lab.StartAsync(options => options with { KernelArguments = "nohz_full=1 isolcpus=managed_irq,domain,1 rcu_nocbs=1" });
+        await using var host = await lab.StartAsync(options => options with { Cpus = 2, KernelArguments = "nohz_full=1 isolcpus=managed_irq,domain,1 rcu_nocbs=1" });
         var vfs = await EliLab.VfsAsync(host, EliScript.SetUp);
         return await new EliBenchmark(host, vfs[0], vfs[1], whole).MeasureAsync();
     }

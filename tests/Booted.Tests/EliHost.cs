@@ -52,6 +52,7 @@ public class EliHost : BootedHost, IAsyncLifetime
     {
         Name = "eli",
         Eli = true,
+        Cpus = 2,
         KernelArguments = Attack.KernelArguments,
         GuestFiles = [new LabFile(Path.Combine(_built, "attack.ko"), Attack.Module)],
     };

@@ -13,7 +13,7 @@ internal static class BootCommand
     private static readonly Option<string[]> Files = new("--file") { Description = "HERE:/THERE puts a file into the host; repeatable." };
     private static readonly Option<string?> Share = new("--share") { Description = "Folder that the host sees under /mnt/share." };
     private static readonly Option<int> Memory = new("--memory") { Description = "Memory in MiB, at most 2048.", DefaultValueFactory = _ => 2048 };
-    private static readonly Option<int> Cpus = new("--cpus") { Description = "CPUs.", DefaultValueFactory = _ => 2 };
+    private static readonly Option<int> Cpus = new("--cpus") { Description = "CPUs.", DefaultValueFactory = _ => 3 };
     private static readonly Option<int> Nics = new("--nics") { Description = "SR-IOV NICs (82576).", DefaultValueFactory = _ => 1 };
     private static readonly Option<bool> Nvme = new("--nvme") { Description = "An NVMe controller with SR-IOV and a disk of 64 MiB." };
     private static readonly Option<bool> NoIommu = new("--no-iommu") { Description = "A host without an IOMMU." };
