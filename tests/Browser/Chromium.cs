@@ -46,12 +46,18 @@ public sealed class Chromium : IAsyncDisposable
     public async Task<IPage> SignedInAsync(Uri address, string password, int width = 1280, int height = 900, ColorScheme scheme = ColorScheme.Dark)
     {
         var page = await NewPageAsync(address, width, height, scheme);
+        await SignInAsync(page, "admin", password);
+        return page;
+    }
+
+    /// <summary>Signs a page's user in.</summary>
+    public static async Task SignInAsync(IPage page, string name, string password)
+    {
         await page.GotoAsync("/hosts");
-        await page.GetByTestId("login-user").FillAsync("admin");
+        await page.GetByTestId("login-user").FillAsync(name);
         await page.GetByTestId("login-password").FillAsync(password);
         await page.GetByTestId("login-submit").ClickAsync();
         await page.GetByTestId("user-menu").WaitForAsync();
-        return page;
     }
 
     /// <summary>Closes every page that was opened: graphs that nobody looks at any more still draw.</summary>

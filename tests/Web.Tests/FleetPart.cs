@@ -8,6 +8,9 @@ public sealed class FleetPart(MemoryStore store) : IFleetLists, IFleetOverview
     /// <summary>Every query, in order.</summary>
     public List<ListQuery> Queries { get; } = [];
 
+    /// <summary>The audit log.</summary>
+    public List<AuditDto> Audit { get; } = [];
+
     public Task<ListPage<HostDto>> HostsAsync(ListQuery query, CancellationToken ct)
     {
         store.Hosts.CountReading();
@@ -21,6 +24,8 @@ public sealed class FleetPart(MemoryStore store) : IFleetLists, IFleetOverview
     public Task<ListPage<OperationDto>> OperationsAsync(ListQuery query, CancellationToken ct) => Page(store.Operations.All, query, operation => operation.Title);
 
     public Task<ListPage<EventDto>> EventsAsync(ListQuery query, CancellationToken ct) => Page(store.Events.All, query, item => item.Message);
+
+    public Task<ListPage<AuditDto>> AuditAsync(ListQuery query, Actor by, CancellationToken ct) => Page(Audit, query, entry => entry.ThingName);
 
     public Task<ListPage<FindingDto>> FindingsAsync(ListQuery query, CancellationToken ct)
     {

@@ -16,6 +16,7 @@ public sealed class MemoryStore
         Events = new EventPart();
         EnrolmentTokens = new EnrolmentPart(this);
         ApiTokens = new ApiTokenPart(this);
+        Projects = new ProjectPart(this);
         Fleet = new FleetPart(this);
     }
 
@@ -26,6 +27,7 @@ public sealed class MemoryStore
     public EventPart Events { get; }
     public EnrolmentPart EnrolmentTokens { get; }
     public ApiTokenPart ApiTokens { get; }
+    public ProjectPart Projects { get; }
     public FleetPart Fleet { get; }
 
     /// <summary>Thrown by the next change.</summary>
@@ -69,7 +71,7 @@ public sealed class MemoryStore
         return device;
     }
 
-    private OperationDto Change(string what, Actor by, Guid? vm = null)
+    internal OperationDto Change(string what, Actor by, Guid? vm = null)
     {
         if (Refusal is { } refusal)
         {

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Exitless.ControlPlane.Api;
 using Exitless.Web.Components.Parts;
 
@@ -19,6 +20,19 @@ public sealed class WordsTests
     [InlineData(185, "3 min 5 s")]
     [InlineData(-1, "0 s")]
     public void Durations_are_short(double seconds, string words) => Assert.Equal(words, Amounts.Took(TimeSpan.FromSeconds(seconds)));
+
+    [Theory]
+    [InlineData(AuditAction.Created, null, """{"name":"web-1","initrd":null,"switches":[],"vcpus":2}""", "name: web-1, vcpus: 2")]
+    [InlineData(AuditAction.Changed, """{"desired":"stopped","initrd":null}""", """{"desired":"running","initrd":"a"}""", "desired: stopped → running, initrd: nothing → a")]
+    [InlineData(AuditAction.Changed, """{"passwordHash":"not shown"}""", """{"passwordHash":"not shown"}""", "passwordHash: changed")]
+    [InlineData(AuditAction.Deleted, """{"name":"web-1","passwordHash":"not shown"}""", null, "name: web-1")]
+    public void An_audited_change_says_from_what_to_what(AuditAction action, string? before, string? after, string words)
+    {
+        var entry = new AuditDto(Guid.Empty, default, "grace", null, action, "vm", "1", "web-1", null, Parsed(before), Parsed(after));
+        Assert.Equal(words, AuditWords.Of(entry, ", "));
+
+        static JsonObject? Parsed(string? text) => text is null ? null : JsonNode.Parse(text)!.AsObject();
+    }
 
     [Fact]
     public void An_error_inside_a_list_belongs_to_the_list()

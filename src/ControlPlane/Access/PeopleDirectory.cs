@@ -21,6 +21,12 @@ internal sealed partial class PeopleDirectory(ChangeRunner runner, IDbContextFac
         return [.. (await db.Users.AsNoTracking().OrderBy(p => p.UserName).ToListAsync(ct)).Select(p => ToDto(p, grants[p.Id]))];
     }
 
+    public async Task<IReadOnlyList<GrantDto>> GrantsAsync(Guid subject, CancellationToken ct)
+    {
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        return (await Rights.OfAsync(db, subject, ct)).Grants;
+    }
+
     public async Task<PersonDto> GetAsync(Guid personId, CancellationToken ct)
     {
         await using var db = await contexts.CreateDbContextAsync(ct);
@@ -48,6 +54,7 @@ internal sealed partial class PeopleDirectory(ChangeRunner runner, IDbContextFac
         var password = Give(person);
         db.Users.Add(person);
         Grant(db, changes, person.Id, request.Grants);
+        changes.Announce(ChangeKind.Person, person.Id);
         changes.Tell(db, "person-created", EventSeverity.Info, $"{by.Name} made the person {person.UserName}.", by: by);
         return new NewPasswordDto(person.Id, request.Name, password);
     }, ct);
@@ -69,6 +76,7 @@ internal sealed partial class PeopleDirectory(ChangeRunner runner, IDbContextFac
                 grant.Role = request.Grants.Single(g => g.ProjectId == grant.ProjectId).Role;
             db.Grants.RemoveRange(before.Except(kept));
             Grant(db, changes, personId, request.Grants.Where(g => kept.TrueForAll(k => k.ProjectId != g.ProjectId)));
+            changes.Announce(ChangeKind.Person, person.Id);
             changes.Tell(db, "grants-changed", EventSeverity.Info, $"{by.Name} set what {person.UserName} may do.", by: by);
         }, ct);
         return await GetAsync(personId, ct);
@@ -79,6 +87,7 @@ internal sealed partial class PeopleDirectory(ChangeRunner runner, IDbContextFac
         var person = await LockAsync(db, changes, personId, by, ct);
         var password = Give(person);
         (person.LockoutEnd, person.AccessFailedCount) = (null, 0);
+        changes.Announce(ChangeKind.Person, person.Id);
         changes.Tell(db, "password-reset", EventSeverity.Info, $"{by.Name} gave {person.UserName} a new password.", by: by);
         return new NewPasswordDto(person.Id, person.UserName!, password);
     }, ct);
@@ -89,6 +98,7 @@ internal sealed partial class PeopleDirectory(ChangeRunner runner, IDbContextFac
         {
             var person = await LockAsync(db, changes, personId, by, ct);
             person.SecurityStamp = Secret.Make("");
+            changes.Announce(ChangeKind.Person, person.Id);
             changes.Tell(db, "sessions-ended", EventSeverity.Info, $"{by.Name} ended the sessions of {person.UserName}.", by: by);
         }, ct);
         return await GetAsync(personId, ct);
@@ -100,6 +110,7 @@ internal sealed partial class PeopleDirectory(ChangeRunner runner, IDbContextFac
         await KeepOneAdminAsync(db, person, ct);
         db.Grants.RemoveRange(await db.Grants.Where(g => g.SubjectId == personId).ToListAsync(ct));
         db.Users.Remove(person);
+        changes.Announce(ChangeKind.Person, person.Id);
         changes.Tell(db, "person-deleted", EventSeverity.Info, $"{by.Name} removed the person {person.UserName}.", by: by);
     }, ct);
 

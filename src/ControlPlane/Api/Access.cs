@@ -50,6 +50,9 @@ public interface IPeopleDirectory
     /// <summary>All people, by name.</summary>
     Task<IReadOnlyList<PersonDto>> ListAsync(CancellationToken ct);
 
+    /// <summary>All that a person or a token may do, as of now.</summary>
+    Task<IReadOnlyList<GrantDto>> GrantsAsync(Guid subject, CancellationToken ct);
+
     /// <summary>One person; <see cref="ProblemException"/> <c>person-not-found</c>.</summary>
     Task<PersonDto> GetAsync(Guid personId, CancellationToken ct);
 

@@ -30,6 +30,9 @@ public interface IFleetLists
     /// <summary>Events, the newest first. Sorts: time, severity, kind. Filters: severity (info, warning, error).</summary>
     Task<ListPage<EventDto>> EventsAsync(ListQuery query, CancellationToken ct);
 
+    /// <summary>Changes that people and tokens made, the newest first; for administrators of the fleet only. Sorts: time, actor, action, thing. Filters: action (created, changed, deleted), kind (as <see cref="AuditDto.Kind"/>).</summary>
+    Task<ListPage<AuditDto>> AuditAsync(ListQuery query, Actor by, CancellationToken ct);
+
     /// <summary>Findings of the doctors, the worst first. Sorts: severity, host, id. Filters: severity (ok, info, warning, blocker), show (todo: warnings and blockers; fine: the rest).</summary>
     Task<ListPage<FindingDto>> FindingsAsync(ListQuery query, CancellationToken ct);
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Exitless.ControlPlane.Access;
 using Exitless.ControlPlane.Api;
 using Exitless.ControlPlane.Database;
 using Exitless.ControlPlane.Hosts;
@@ -44,6 +45,16 @@ internal sealed class FleetLists(DatabaseServer database, IDbContextFactory<Cont
         await using var db = await contexts.CreateDbContextAsync(ct);
         var rows = await db.Events.AsNoTracking().Where(e => found.Items.Contains(e.Id)).ToListAsync(ct);
         return InOrder(found, [.. rows.Select(r => r.ToDto())], e => e.Id);
+    }
+
+    public async Task<ListPage<AuditDto>> AuditAsync(ListQuery query, Actor by, CancellationToken ct)
+    {
+        await using var db = await contexts.CreateDbContextAsync(ct);
+        if (by.Id is { } reader)
+            (await Rights.OfAsync(db, reader, ct)).Demand(Role.Admin, null);
+        var found = await FleetSql.Audit.ReadAsync(database, links.Connected, query, r => r.GetGuid(0), ct);
+        var rows = await db.Audit.AsNoTracking().Where(a => found.Items.Contains(a.Id)).ToListAsync(ct);
+        return InOrder(found, [.. rows.Select(r => r.ToDto())], a => a.Id);
     }
 
     public Task<ListPage<FindingDto>> FindingsAsync(ListQuery query, CancellationToken ct) =>

@@ -44,6 +44,11 @@ internal static class FleetSql
         Names(("time", "e.id"), ("kind", "e.kind"), ("severity", "CASE e.severity WHEN 'Error' THEN 2 WHEN 'Warning' THEN 1 ELSE 0 END")),
         Names(("severity", "lower(e.severity)")));
 
+    public static readonly ListSql Audit = new(
+        "a.id", "audit a", "a.id DESC", "a.id DESC", ["a.thing_name", "a.actor", "a.kind", "a.thing_id"],
+        Names(("time", "a.id"), ("actor", "a.actor"), ("action", "a.action"), ("thing", "a.kind || ' ' || a.thing_name")),
+        Names(("action", "lower(a.action)"), ("kind", "a.kind")));
+
     public static readonly ListSql Findings = new(
         "h.id, h.name, h.report->>'reportedAt', f.value::text", "hosts h CROSS JOIN LATERAL jsonb_array_elements(h.report->'findings') WITH ORDINALITY f(value, n)", "h.name, h.id, f.n", $"{Severity} DESC, h.name, h.id, f.n",
         ["f.value->>'title'", "f.value->>'id'", "h.name", "f.value->>'subject'"],

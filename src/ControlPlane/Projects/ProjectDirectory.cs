@@ -38,6 +38,7 @@ internal sealed partial class ProjectDirectory(ChangeRunner runner, IDbContextFa
             var row = new ProjectRow { Id = changes.NewId(), Name = request.Name, CreatedAt = changes.Now };
             Limit(row, request.Quota);
             db.Projects.Add(row);
+            changes.Announce(ChangeKind.Project, row.Id);
             changes.Tell(db, "project-created", EventSeverity.Info, $"{by.Name} made the project {row.Name}.", by: by);
             return row.Id;
         }, ct));
@@ -53,6 +54,7 @@ internal sealed partial class ProjectDirectory(ChangeRunner runner, IDbContextFa
             var row = await Quota.LockAsync(db, projectId, ct) ?? throw ProblemException.NotFound("Project", projectId);
             row.Name = request.Name;
             Limit(row, request.Quota);
+            changes.Announce(ChangeKind.Project, row.Id);
             changes.Tell(db, "project-changed", EventSeverity.Info, $"{by.Name} changed the project {row.Name}.", by: by);
             return row.Id;
         }, ct));
@@ -69,6 +71,7 @@ internal sealed partial class ProjectDirectory(ChangeRunner runner, IDbContextFa
             throw new ProblemException(ProblemKind.Conflict, "project-not-empty", "The project has VMs.", $"The VM '{vm}' is in {row.Name}.", "Delete its VMs first.");
         db.Grants.RemoveRange(await db.Grants.Where(g => g.ProjectId == projectId).ToListAsync(ct));
         db.Projects.Remove(row);
+        changes.Announce(ChangeKind.Project, row.Id);
         changes.Tell(db, "project-deleted", EventSeverity.Info, $"{by.Name} removed the project {row.Name}.", by: by);
     }, ct);
 

@@ -22,7 +22,7 @@ public sealed class AccessibilityTests(SimulatedFixture simulated) : SimulatedTe
         (string Name, string Path, string Ready)[] pages =
         [
             ("overview", "/", "tile-hosts"), ("hosts", "/hosts", "host-link"), ("host", $"/hosts/{host}", "devices"), ("vms", "/vms", "vm-link"), ("devices", "/devices", "list-row"), ("findings", "/findings", "list-row"),
-            ("operations", "/operations", "list-row"), ("operation", $"/operations/{operation}", "operation-state"), ("events", "/events", "list-row"), ("nothing", "/vms?q=nothing", "list-no-match"),
+            ("operations", "/operations", "list-row"), ("operation", $"/operations/{operation}", "operation-state"), ("events", "/events", "list-row"), ("audit", "/audit", "list-row"), ("nothing", "/vms?q=nothing", "list-no-match"),
             ("vm-graphs", $"/vms/{vm}", "grade-verdict"), ("vm-console", $"/vms/{vm}?tab=console", "console-screen"), ("vm-locality", $"/vms/{vm}?tab=locality", "locality-map"), ("vm-spec", $"/vms/{vm}?tab=spec", "vm-state"),
             ("vm-events", $"/vms/{vm}?tab=events", "events"), ("vm-operations", $"/vms/{vm}?tab=operations", "operations"), ("compare", $"/compare?a={vm}&b={other}", "compare-ratio"), ("settings", "/settings", "make-api-token"),
             ("wall", "/wall", "wall-card"), ("create-vm", "/vms?create=true", "vm-name"), ("not-found", "/vms/none", "not-found"),

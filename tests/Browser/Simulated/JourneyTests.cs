@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Exitless.Run.Stack;
 using Microsoft.Playwright;
 
@@ -94,6 +95,93 @@ public sealed class JourneyTests(SimulatedFixture simulated) : SimulatedTests(si
         await Assertions.Expect(page.GetByTestId("api-tokens").Locator("tr", new LocatorLocatorOptions { HasText = "journey" })).ToHaveCountAsync(0);
         await Assert.ThrowsAsync<RestProblemException>(() => rest.GetAsync("api/v1/vms", TestContext.Current.CancellationToken));
         await SimulatedFixture.KeepAsync(page, "journey-token-2-revoked");
+    }
+
+    [Fact]
+    public async Task Enrol_a_host_with_the_command_that_is_shown()
+    {
+        var page = await Simulated.SignedInAsync();
+        await page.GotoAsync("/settings");
+        await page.GetByTestId("make-enrolment-token").ClickAsync();
+        var commands = (await page.GetByTestId("enrol-command").InnerTextAsync()).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        await SimulatedFixture.KeepAsync(page, "journey-enrol-1-command");
+        // The agent itself, on this machine, which only lacks what makes it a host of VMs.
+        var folder = Directory.CreateTempSubdirectory("exitless-enrol-");
+        try
+        {
+            using (var enrol = Agent(commands[0], $"--state-dir {folder.FullName}"))
+            {
+                await enrol.WaitForExitAsync(TestContext.Current.CancellationToken);
+                Assert.Equal(0, enrol.ExitCode);
+            }
+            using var run = Agent(commands[1], $"--state-dir {folder.FullName} --run-dir {folder.FullName}");
+            try
+            {
+                await page.GotoAsync($"/hosts?q={Uri.EscapeDataString(Environment.MachineName)}");
+                await Assertions.Expect(page.GetByTestId("list-row")).ToContainTextAsync("Linked", new LocatorAssertionsToContainTextOptions { IgnoreCase = true, Timeout = 30_000 });
+                await SimulatedFixture.KeepAsync(page, "journey-enrol-2-linked");
+            }
+            finally
+            {
+                run.Kill();
+                await run.WaitForExitAsync(CancellationToken.None);
+            }
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+
+        static Process Agent(string shown, string more)
+        {
+            Assert.StartsWith("exitless-agent ", shown, StringComparison.Ordinal);
+            var started = new ProcessStartInfo(Checkout.At("artifacts/agent/exitless-agent"), $"{shown["exitless-agent ".Length..]} {more}") { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
+            var process = Process.Start(started)!;
+            process.BeginOutputReadLine();
+            process.BeginErrorReadLine();
+            return process;
+        }
+    }
+
+    [Fact]
+    public async Task Give_somebody_a_project_and_read_the_audit_log()
+    {
+        var page = await Simulated.SignedInAsync();
+        await page.GotoAsync("/settings");
+        await page.GetByTestId("make-project").ClickAsync();
+        await page.GetByTestId("project-name").FillAsync("journey-project");
+        await page.GetByTestId("quota-vfs").FillAsync("3");
+        await SimulatedFixture.KeepAsync(page, "journey-audit-1-project");
+        await page.GetByTestId("submit").ClickAsync();
+        await page.GetByTestId("submit").WaitForAsync(new LocatorWaitForOptions { State = WaitForSelectorState.Detached });
+        await Assertions.Expect(page.GetByTestId("projects")).ToContainTextAsync("0 of 3");
+        await page.GetByTestId("person-name").FillAsync("grace");
+        await page.GetByTestId("make-person").ClickAsync();
+        var password = await page.GetByTestId("person-password").InnerTextAsync();
+        await page.GetByTestId("people").Locator("tr", new LocatorLocatorOptions { HasText = "grace" }).GetByRole(AriaRole.Button, new LocatorGetByRoleOptions { Name = "Change the roles of grace" }).ClickAsync();
+        await page.GetByTestId("add-role").ClickAsync();
+        await page.GetByTestId("grant-place").Last.ClickAsync();
+        await page.GetByRole(AriaRole.Option, new PageGetByRoleOptions { Name = "project journey-project" }).ClickAsync();
+        await SimulatedFixture.KeepAsync(page, "journey-audit-2-roles");
+        await page.GetByTestId("submit").ClickAsync();
+        await page.GetByTestId("submit").WaitForAsync(new LocatorWaitForOptions { State = WaitForSelectorState.Detached });
+
+        await Assertions.Expect(page.GetByTestId("people")).ToContainTextAsync("viewer in the whole fleet; viewer in project journey-project");
+
+        await page.GotoAsync("/audit?q=journey-project");
+        await Assertions.Expect(page.GetByTestId("list-row")).ToHaveCountAsync(1);
+        await Assertions.Expect(page.GetByTestId("list-row")).ToContainTextAsync("mostVfs: 3");
+        await page.GotoAsync("/audit?kind=person");
+        await Assertions.Expect(page.GetByTestId("list-row").First).ToContainTextAsync("grace");
+        await Assertions.Expect(page.Locator("main")).Not.ToContainTextAsync(password);
+        await SimulatedFixture.KeepAsync(page, "journey-audit-3-log");
+
+        // Who may only look is told so.
+        var other = await Simulated.NewPageAsync();
+        await Chromium.SignInAsync(other, "grace", password);
+        await other.GotoAsync("/audit");
+        await Assertions.Expect(other.GetByTestId("for-admins")).ToContainTextAsync("role admin");
+        await SimulatedFixture.KeepAsync(other, "journey-audit-4-refused");
     }
 
     [Fact]

@@ -10,6 +10,7 @@ internal static class NavIcons
     public const string Doctor = "M3 12h4l2-6 4 12 2-6h6";
     public const string Operations = "M4 6h10M4 12h16M4 18h7M17 4l3 2-3 2M15 16l2 2 4-4";
     public const string Events = "M12 3v9l6 3M12 21a9 9 0 1 1 0-18 9 9 0 0 1 0 18z";
+    public const string Audit = "M7 3h10v18H7zM10 8h4M10 12h4M10 16h2M4 6v12M20 6v12";
     public const string Wall = "M3 4h8v7H3zM13 4h8v7h-8zM3 13h8v7H3zM13 13h8v7h-8zM4 9l2-2 2 1 2-2";
     public const string Compare = "M4 17l4-6 4 3 4-8 4 5M4 20h16";
     public const string Settings = "M4 7h9M17 7h3M15 5v4M4 17h3M11 17h9M9 15v4";

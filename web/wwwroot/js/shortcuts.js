@@ -3,7 +3,7 @@
 
 const offKey = "exitless.single-keys-off";
 const waitMs = 1500;
-const places = { o: "/", h: "/hosts", v: "/vms", w: "/wall", d: "/devices", f: "/findings", p: "/operations", e: "/events", c: "/compare", s: "/settings" };
+const places = { o: "/", h: "/hosts", v: "/vms", w: "/wall", d: "/devices", f: "/findings", p: "/operations", e: "/events", a: "/audit", c: "/compare", s: "/settings" };
 
 let after = "";
 let timer = 0;
