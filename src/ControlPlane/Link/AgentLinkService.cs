@@ -44,7 +44,7 @@ internal sealed partial class AgentLinkService(
     {
         var hostId = HostOf(context);
         var serial = context.GetHttpContext().User.FindFirstValue(ClaimTypes.SerialNumber) ?? "";
-        using var silence = new CancellationTokenSource(Silence, time);
+        using var silence = new SilenceWatch(Silence, time);
         using var opening = CancellationTokenSource.CreateLinkedTokenSource(silence.Token, context.CancellationToken, lifetime.ApplicationStopping);
         var hello = await HelloAsync(requestStream, hostId, opening.Token);
         var (name, recovers) = await OpenAsync(hostId, hello, context.CancellationToken);
@@ -79,7 +79,7 @@ internal sealed partial class AgentLinkService(
         {
             throw new RpcException(new Status(StatusCode.Unavailable, "The control plane is stopping."));
         }
-        catch (OperationCanceledException) when (silence.IsCancellationRequested)
+        catch (OperationCanceledException) when (silence.IsOver)
         {
             throw new RpcException(new Status(StatusCode.DeadlineExceeded, $"Nothing was heard from the agent for {Silence.TotalSeconds:0} s."));
         }
@@ -172,14 +172,13 @@ internal sealed partial class AgentLinkService(
         }
     }
 
-    private async Task ReadAsync(HostLink link, IAsyncStreamReader<AgentMessage> requests, CancellationTokenSource silence, CancellationToken ct)
+    private async Task ReadAsync(HostLink link, IAsyncStreamReader<AgentMessage> requests, SilenceWatch silence, CancellationToken ct)
     {
         while (await requests.MoveNext(ct))
         {
-            // While a message waits to be stored nobody listens, and so nobody can say that the agent is silent.
-            silence.CancelAfter(Timeout.InfiniteTimeSpan);
+            silence.Heard();
             await TakeAsync(link, requests.Current, ct);
-            silence.CancelAfter(Silence);
+            silence.Listen();
         }
     }
 
