@@ -14,6 +14,7 @@ using Exitless.ControlPlane.Link;
 using Exitless.ControlPlane.Live;
 using Exitless.ControlPlane.Metrics;
 using Exitless.ControlPlane.Operations;
+using Exitless.ControlPlane.Placement;
 using Exitless.ControlPlane.Projects;
 using Exitless.ControlPlane.Rest;
 using Exitless.ControlPlane.Rest.Conventions;
@@ -71,6 +72,7 @@ public static class ControlPlaneSetup
 
         services.AddSingleton<IHostDirectory, HostDirectory>().AddSingleton<IHostFindings, HostFindings>().AddSingleton<IVmService, VmService>().AddSingleton<IOperationLog, OperationLog>().AddSingleton<IEventLog, EventLog>();
         services.AddFleet();
+        services.AddSingleton<HostOffers>().AddSingleton<IPlacement, Placer>();
         services.AddSingleton<NewestRows>().AddSingleton<IMetricsQuery, MetricsQuery>().AddSingleton<IEnrolmentTokens, EnrolmentTokens>();
         services.AddSingleton<ApiTokens>().AddSingleton<IApiTokens>(p => p.GetRequiredService<ApiTokens>());
         services.AddSingleton<OperationView>().AddSingleton<OperationExpiry>().AddHostedService(p => p.GetRequiredService<OperationExpiry>());
@@ -127,6 +129,7 @@ public static class ControlPlaneSetup
         HostEndpoints.Map(api);
         FindingEndpoints.Map(api);
         VmEndpoints.Map(api);
+        PlacementEndpoint.Map(api);
         OperationEndpoints.Map(api);
         TokenEndpoints.Map(api);
         ProjectEndpoints.Map(api);

@@ -25,6 +25,7 @@ public abstract class DashboardContext : BunitContext
         Services.AddSingleton<IEventLog>(Store.Events);
         Services.AddSingleton<IEnrolmentTokens>(Store.EnrolmentTokens);
         Services.AddSingleton<IProjects>(Store.Projects);
+        Services.AddSingleton<IPlacement>(Store.Placement);
         Services.AddSingleton<IApiTokens>(Store.ApiTokens);
         Services.AddSingleton<IFleetLists>(Store.Fleet);
         Services.AddSingleton<IFleetOverview>(Store.Fleet);

@@ -17,6 +17,7 @@ public sealed class MemoryStore
         EnrolmentTokens = new EnrolmentPart(this);
         ApiTokens = new ApiTokenPart(this);
         Projects = new ProjectPart(this);
+        Placement = new PlacementPart(this);
         Fleet = new FleetPart(this);
     }
 
@@ -28,6 +29,7 @@ public sealed class MemoryStore
     public EnrolmentPart EnrolmentTokens { get; }
     public ApiTokenPart ApiTokens { get; }
     public ProjectPart Projects { get; }
+    public PlacementPart Placement { get; }
     public FleetPart Fleet { get; }
 
     /// <summary>Thrown by the next change.</summary>

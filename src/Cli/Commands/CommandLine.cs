@@ -17,7 +17,7 @@ internal static class CommandLine
     {
         var session = new Session(output, environment);
         RootCommand root = new("Exitless from the command line.") { session.Server, session.Token, session.Authority, session.Format };
-        foreach (var command in LoginCommands.Make(session).Concat(ReadCommands.Make(session)).Concat(CreateCommands.Make(session)).Concat(ChangeCommands.Make(session)).Append(ApplyCommand.Make(session)).Concat(CompletionCommand.Make(session, () => root)))
+        foreach (var command in LoginCommands.Make(session).Concat(ReadCommands.Make(session)).Concat(CreateCommands.Make(session)).Concat(ChangeCommands.Make(session)).Append(ApplyCommand.Make(session)).Append(PlaceCommand.Make(session)).Concat(CompletionCommand.Make(session, () => root)))
             root.Add(command);
         var parsed = root.Parse(args);
         try

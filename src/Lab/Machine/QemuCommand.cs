@@ -7,7 +7,8 @@ namespace Exitless.Lab.Machine;
 internal static class QemuCommand
 {
     // AMD CPUs beside an Intel IOMMU: QEMU's software emulation has just these two. `iommu=nopt` keeps the host's own DMA translated.
-    private const string KernelCommandLine = "console=ttyS0 quiet intel_iommu=on iommu=nopt mitigations=off tsc=reliable panic=-1";
+    // `no_timer_check`: on a machine so busy that the emulated timer does not tick in time, the kernel would panic while it boots.
+    private const string KernelCommandLine = "console=ttyS0 quiet intel_iommu=on iommu=nopt mitigations=off tsc=reliable no_timer_check panic=-1";
 
     /// <summary>All arguments, the program itself not included.</summary>
     public static IReadOnlyList<string> Build(LabHostOptions options, RunFolder folder, string kernel, IReadOnlyList<string> firmware)

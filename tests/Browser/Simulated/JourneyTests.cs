@@ -29,7 +29,10 @@ public sealed class JourneyTests(SimulatedFixture simulated) : SimulatedTests(si
         await Assertions.Expect(page.GetByTestId("palette-item")).ToHaveCountAsync(1);
         await page.Keyboard.PressAsync("Enter");
         await page.GetByTestId("vm-name").FillAsync("journey");
-        await page.GetByTestId("vf-picker").Locator("input[type=checkbox]:not([disabled])").First.CheckAsync();
+        await page.GetByText("Find a host for it").ClickAsync();
+        await Assertions.Expect(page.GetByTestId("placement-answer")).ToContainTextAsync(", node ");
+        await page.GetByTestId("placement-take").ClickAsync();
+        await Assertions.Expect(page.GetByTestId("vf-picker").Locator("input[type=checkbox]:checked")).ToHaveCountAsync(1);
         await page.GetByText("The same by REST").ClickAsync();
         await Assertions.Expect(page.GetByTestId("create-vm-curl")).ToContainTextAsync("\"name\":\"journey\"");
         await SimulatedFixture.KeepAsync(page, "journey-vm-1-create");

@@ -63,6 +63,24 @@ public sealed class CliTests : IClassFixture<TestHost>, IDisposable
     }
 
     [Fact]
+    public async Task A_place_is_found_with_what_speaks_against_the_others()
+    {
+        await using var agent = await ScriptedAgent.EnrolAsync(_host, Requests.Name("place-host"));
+        using (var link = await agent.ComeUpAsync())
+        {
+            var told = await RunAsync("place", "--vfs", "1", "--kernel", "debian.vmlinuz");
+            Assert.True(told.Code == 0 && told.Output.StartsWith($"{agent.Name}", StringComparison.Ordinal) && told.Output.Contains(Inventories.Vf0, StringComparison.Ordinal), told.ToString());
+            var plan = JsonNode.Parse((await RunAsync("place", "--policy", "pack", "-o", "json")).Output)!;
+            Assert.Equal(agent.Name, (string?)plan["chosen"]!["hostName"]);
+            await link.HangUpAsync();
+        }
+        var none = await RunAsync("place");
+        Assert.StartsWith("No host fits.", none.Output, StringComparison.Ordinal);
+        Assert.Contains("its link is lost", none.Output, StringComparison.Ordinal);
+        Assert.Equal((int)ExitCode.Refused, (await RunAsync("place", "--vcpus", "0")).Code);
+    }
+
+    [Fact]
     public async Task Apply_brings_about_what_a_spec_says_and_does_nothing_the_second_time()
     {
         await using var agent = await ScriptedAgent.EnrolAsync(_host, Requests.Name("apply-host"));

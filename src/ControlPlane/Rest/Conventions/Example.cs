@@ -88,6 +88,8 @@ internal static class Example
 
     public static MeDto Me { get; } = new(TokenId, By, [new GrantDto(Role.Operator, ProjectId)]);
 
+    public static PlacementDto Placement { get; } = new(new PlacedDto(HostId, HostName, 0, [Vf]), 1, 1, [new PlacementHostDto(HostId, HostName, true, 0.75, null, null), new PlacementHostDto(AuditId, "rack1-node4", false, null, "vfs-short", "it has 0 free VFs, and 1 are asked for")]);
+
     public static AuditDto Audit { get; } = new(
         AuditId, Noon, By, TokenId, AuditAction.Deleted, "vm", VmId.ToString("D"), VmName, ProjectId, new JsonObject { ["name"] = VmName, ["desired"] = "stopped" }, null);
 
