@@ -162,6 +162,10 @@ internal sealed partial class AgentDaemon : IVmWatcher, IAsyncDisposable
             case ControlMessage.BodyOneofCase.Ack:
                 _samples.Acknowledge(message.Ack);
                 break;
+            case ControlMessage.BodyOneofCase.Acks:
+                foreach (var ack in message.Acks.Acks)
+                    _samples.Acknowledge(ack);
+                break;
             case ControlMessage.BodyOneofCase.ConsoleAttach:
                 _consoles.Attach(message.ConsoleAttach);
                 break;

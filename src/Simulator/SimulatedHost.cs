@@ -170,6 +170,10 @@ public sealed class SimulatedHost
                 case ControlMessage.BodyOneofCase.ConsoleDetach when _vms.TryGetValue(message.ConsoleDetach.VmId, out var vm) && vm.Console is { } console:
                     console.Attached = false;
                     break;
+                case ControlMessage.BodyOneofCase.Acks:
+                    foreach (var ack in message.Acks.Acks)
+                        OnAcknowledged?.Invoke(Guid.Parse(ack.VmId), ack.Through);
+                    break;
                 case ControlMessage.BodyOneofCase.Ack when Guid.TryParse(message.Ack.VmId, out var vm):
                     OnAcknowledged?.Invoke(vm, message.Ack.Through);
                     break;

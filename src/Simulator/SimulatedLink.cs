@@ -11,7 +11,7 @@ internal sealed class SimulatedLink(SimulatedHost host, string hostId, X509Certi
 {
     public const string AgentVersion = "0.1.0-simulated";
     private const uint Protocol = 1;
-    private static readonly WriteOptions Gathered = new(WriteFlags.BufferHint);
+    private const int MostVmsOfMessage = 32;
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(4);
     private static readonly TimeSpan WelcomeLimit = TimeSpan.FromSeconds(20);
@@ -55,7 +55,7 @@ internal sealed class SimulatedLink(SimulatedHost host, string hostId, X509Certi
         var outgoing = host.LinkUp(welcome);
         try
         {
-            Task[] work = [ReadAsync(call.ResponseStream, ended.Token), WriteAsync(outgoing, call.RequestStream, ended.Token)];
+            Task[] work = [ReadAsync(call.ResponseStream, ended.Token), WriteAsync(outgoing, call.RequestStream, welcome.TakesMany, ended.Token)];
             var first = await Task.WhenAny(work);
             await ended.CancelAsync();
             await Task.WhenAll(work).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -76,7 +76,7 @@ internal sealed class SimulatedLink(SimulatedHost host, string hostId, X509Certi
             call = new AgentLink.AgentLinkClient(channel).Attach(cancellationToken: stop);
             await call.RequestStream.WriteAsync(new AgentMessage
             {
-                Hello = new Hello { Protocol = Protocol, HostId = hostId, HostName = host.Name, AgentVersion = AgentVersion, BootId = host.BootId, WantedGeneration = host.WantedGeneration },
+                Hello = new Hello { Protocol = Protocol, HostId = hostId, HostName = host.Name, AgentVersion = AgentVersion, BootId = host.BootId, WantedGeneration = host.WantedGeneration, TakesAcks = true },
             }, stop);
             if (!await call.ResponseStream.MoveNext(stop).WaitAsync(WelcomeLimit, time, stop) || call.ResponseStream.Current.Welcome is not { } welcome)
                 throw new InvalidOperationException("The control plane did not begin with its welcome.");
@@ -100,13 +100,17 @@ internal sealed class SimulatedLink(SimulatedHost host, string hostId, X509Certi
         throw new InvalidOperationException("The control plane closed the stream.");
     }
 
-    private static async Task WriteAsync(ChannelReader<AgentMessage> outgoing, IClientStreamWriter<AgentMessage> stream, CancellationToken stop)
+    private static async Task WriteAsync(ChannelReader<AgentMessage> outgoing, IClientStreamWriter<AgentMessage> stream, bool takesMany, CancellationToken stop)
     {
         await foreach (var message in outgoing.ReadAllAsync(stop))
-        {
-            // What is followed by more goes out with it: one record of TLS for a host's rows of a moment, not one for each.
-            stream.WriteOptions = outgoing.TryPeek(out _) ? Gathered : null;
-            await stream.WriteAsync(message, stop);
-        }
+            await stream.WriteAsync(takesMany && message.Rows is not null ? Gather(message, outgoing) : message, stop);
+    }
+
+    private static AgentMessage Gather(AgentMessage first, ChannelReader<AgentMessage> outgoing)
+    {
+        var many = new RowsOfMany { Rows = { first.Rows } };
+        while (many.Rows.Count < MostVmsOfMessage && outgoing.TryPeek(out var next) && next.Rows is not null && outgoing.TryRead(out next))
+            many.Rows.Add(next.Rows);
+        return many.Rows.Count == 1 ? first : new AgentMessage { Many = many };
     }
 }

@@ -16,6 +16,7 @@ internal sealed partial class ControlLink(
     WantedStore wanted, Action<ControlMessage> receive, TimeProvider time, ILogger log)
 {
     private const uint Protocol = 1;
+    private const int MostVmsOfMessage = 32;
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan HeartbeatPeriod = TimeSpan.FromSeconds(5);
@@ -71,6 +72,7 @@ internal sealed partial class ControlLink(
                 AgentVersion = HostFacts.AgentVersion,
                 BootId = HostFacts.BootId(root),
                 WantedGeneration = wanted.Generation,
+                TakesAcks = true,
             },
         }, ended.Token);
         var first = await NextAsync(call.ResponseStream, ended.Token).WaitAsync(WelcomeLimit, time, ended.Token);
@@ -85,7 +87,7 @@ internal sealed partial class ControlLink(
         }
         foreach (var source in sources)
             source.Restart(welcome);
-        Task[] work = [ReadAsync(call.ResponseStream, ended.Token), WriteAsync(call.RequestStream, ended.Token), RenewAsync(client, identity, ended.Token)];
+        Task[] work = [ReadAsync(call.ResponseStream, ended.Token), WriteAsync(call.RequestStream, welcome.TakesMany, ended.Token), RenewAsync(client, identity, ended.Token)];
         var done = await Task.WhenAny(work);
         await ended.CancelAsync();
         foreach (var task in work)
@@ -104,8 +106,9 @@ internal sealed partial class ControlLink(
         throw new InvalidOperationException("The control plane closed the stream.");
     }
 
-    private async Task WriteAsync(IClientStreamWriter<AgentMessage> stream, CancellationToken stop)
+    private async Task WriteAsync(IClientStreamWriter<AgentMessage> stream, bool takesMany, CancellationToken stop)
     {
+        var many = new List<AgentMessage>();
         while (true)
         {
             var changed = signal.Rearm();
@@ -118,10 +121,18 @@ internal sealed partial class ControlLink(
                 {
                     if (source.Next() is not { } message)
                         continue;
-                    await stream.WriteAsync(message, stop);
                     sent = true;
+                    // Rows wait for more rows, and for nothing else: a schema stays before those that name it.
+                    if (takesMany && message.Rows is not null && many.Count < MostVmsOfMessage)
+                    {
+                        many.Add(message);
+                        continue;
+                    }
+                    await FlushAsync(stream, many, stop);
+                    await stream.WriteAsync(message, stop);
                 }
             }
+            await FlushAsync(stream, many, stop);
             try
             {
                 await changed.WaitAsync(HeartbeatPeriod, time, stop);
@@ -131,6 +142,15 @@ internal sealed partial class ControlLink(
                 await stream.WriteAsync(new AgentMessage { Heartbeat = new Heartbeat { Time = time.GetUtcNow().ToUnixTimeMilliseconds() } }, stop);
             }
         }
+    }
+
+    private static async Task FlushAsync(IClientStreamWriter<AgentMessage> stream, List<AgentMessage> many, CancellationToken stop)
+    {
+        if (many.Count == 1)
+            await stream.WriteAsync(many[0], stop);
+        else if (many.Count > 1)
+            await stream.WriteAsync(new AgentMessage { Many = new RowsOfMany { Rows = { many.Select(m => m.Rows) } } }, stop);
+        many.Clear();
     }
 
     // Ends when there is a new certificate, so that the stream is opened again with it.

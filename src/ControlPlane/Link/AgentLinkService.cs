@@ -49,7 +49,7 @@ internal sealed partial class AgentLinkService(
         var hello = await HelloAsync(requestStream, hostId, opening.Token);
         var (name, recovers) = await OpenAsync(hostId, hello, context.CancellationToken);
 
-        using var link = new HostLink(hostId, name, serial);
+        using var link = new HostLink(hostId, name, serial) { TakesAcks = hello.TakesAcks };
         using var either = CancellationTokenSource.CreateLinkedTokenSource(link.Closed, silence.Token, context.CancellationToken, lifetime.ApplicationStopping);
         var ct = either.Token;
         links.Open(link);
@@ -142,7 +142,7 @@ internal sealed partial class AgentLinkService(
         // Looked at again now that the link can be found and closed: a revocation in between would have missed it.
         if (await db.AgentCertificates.AnyAsync(c => c.Serial == serial && c.RevokedAt != null, ct))
             throw new RpcException(new Status(StatusCode.Unauthenticated, "This certificate was revoked. Enrol the host again with a new token if it shall come back."));
-        var welcome = new Welcome { Time = time.GetUtcNow().ToUnixTimeMilliseconds() };
+        var welcome = new Welcome { Time = time.GetUtcNow().ToUnixTimeMilliseconds(), TakesMany = true };
         foreach (var (vm, through) in await metrics.ThroughAsync(hostId, ct))
             welcome.Acknowledged.Add(new SampleAck { VmId = vm.ToString("D"), Through = through });
         return welcome;
@@ -206,6 +206,13 @@ internal sealed partial class AgentLinkService(
                 break;
             case AgentMessage.BodyOneofCase.Rows when Guid.TryParse(message.Rows.VmId, out var vm):
                 await TakeRowsAsync(link, vm, message.Rows, ct);
+                break;
+            case AgentMessage.BodyOneofCase.Many:
+                foreach (var rows in message.Many.Rows)
+                {
+                    if (Guid.TryParse(rows.VmId, out var one))
+                        await TakeRowsAsync(link, one, rows, ct);
+                }
                 break;
             case AgentMessage.BodyOneofCase.Console when Guid.TryParse(message.Console.VmId, out var vm):
                 if (await OwnsAsync(link, vm, ct))

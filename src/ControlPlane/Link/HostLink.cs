@@ -25,6 +25,9 @@ internal sealed class HostLink(Guid hostId, string hostName, string serial) : ID
     /// <summary>Of the certificate that opened it.</summary>
     public string Serial { get; } = serial;
 
+    /// <summary>Whether the agent takes several acknowledgements in one message.</summary>
+    public bool TakesAcks { get; init; }
+
     public CancellationToken Closed => _closed.Token;
 
     /// <summary>Why it was closed from this side.</summary>

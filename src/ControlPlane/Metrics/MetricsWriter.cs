@@ -60,8 +60,8 @@ internal sealed partial class MetricsWriter(DatabaseServer database, MetricParti
                 await StoreAsync(together, stoppingToken);
                 foreach (var batch in together)
                     own.Stored(time.GetUtcNow() - LinkMapping.Time(batch.Rows[^1].Time));
-                foreach (var batch in together)
-                    batch.Link.Send(new ControlMessage { Ack = new SampleAck { VmId = batch.VmId.ToString("D"), Through = batch.Rows[^1].Time } });
+                foreach (var batches in together.GroupBy(b => b.Link))
+                    Acknowledge(batches.Key, [.. batches.Select(b => new SampleAck { VmId = b.VmId.ToString("D"), Through = b.Rows[^1].Time })]);
             }
             catch (Exception e) when (DatabaseTrouble.Is(e) || e is InvalidOperationException or IOException)
             {
@@ -73,6 +73,17 @@ internal sealed partial class MetricsWriter(DatabaseServer database, MetricParti
                     link.Close(StatusCode.Unavailable, "The metrics could not be stored; dial again.");
             }
         }
+    }
+
+    private static void Acknowledge(HostLink link, List<SampleAck> acks)
+    {
+        if (link.TakesAcks && acks.Count > 1)
+        {
+            link.Send(new ControlMessage { Acks = new SampleAcks { Acks = { acks } } });
+            return;
+        }
+        foreach (var ack in acks)
+            link.Send(new ControlMessage { Ack = ack });
     }
 
     private async Task StoreAsync(List<MetricBatch> batches, CancellationToken ct)

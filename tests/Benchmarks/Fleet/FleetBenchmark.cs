@@ -53,6 +53,12 @@ internal static class FleetBenchmark
             figures.Watched = await WatchFigures.MeasureAsync(run, first.Hosts, options.Window);
             FleetRun.Say(figures.Watched.Words);
         }
+        if (options.Measures("faults"))
+        {
+            FleetRun.Say($"faults for {options.Faults} ...");
+            figures.Faults = await FaultFigures.MeasureAsync(run, first, options.Faults);
+            FleetRun.Say($"{figures.Faults.Words}; converged after {figures.Faults.Converged:0.0} s");
+        }
         if (options.Hosts > options.WatchedHosts && (options.Measures("held") || options.Measures("requests") || options.Measures("ingest")))
             await run.RaiseAsync("host", options.Hosts - options.WatchedHosts, seed: 1_000_000);
         figures.Raising = run.Raising;
@@ -90,6 +96,8 @@ internal sealed class FleetFigures
     public IReadOnlyList<string> Raising { get; set; } = [];
 
     public WatchFigures? Watched { get; set; }
+
+    public FaultFigures? Faults { get; set; }
 
     public HeldFigures? Held { get; set; }
 

@@ -9,8 +9,6 @@ internal static class FleetReport
 {
     private const double MostMib = 1500, MostListMs = 100, MostOrderMs = 250, LeastOfCopy = 0.5, MostBytes = 8;
 
-    private const string OneReplica = "needs a second replica, which does not exist yet";
-
     private static IEnumerable<Row> Rows(FleetOptions options, FleetFigures f)
     {
         var (held, asked, ingest, watched) = (f.Held, f.Requests, f.Ingest, f.Watched);
@@ -28,7 +26,8 @@ internal static class FleetReport
             asked is null ? null : $"from the request itself, acceptance included; {asked.NotOrdered} orders never came, {asked.Refused} were refused");
         yield return new("placement_p99_ms", "placement on 5,000 hosts, p99, ms; two replicas, the last 500 VFs", null, 20, null, "there is no placement yet; a VM names its host");
         yield return new("sample_to_pixel_p99_ms", "sample at the agent to pixel, p99, 200 viewers of 24 charts, ms", null, 1500, null, "not measured here: it takes browsers");
-        yield return new("faults", "kill -9 of a replica, of PostgreSQL, of half of the agents: seconds to converge", null, 60, null, OneReplica);
+        yield return new("faults_converged_s", "kill -9 of the control plane, of PostgreSQL, of half of the agents: s from the last fault until all has converged", f.Faults?.Converged, 60, f.Faults?.Holds,
+            f.Faults is null ? null : $"{f.Faults.Words}; one replica, which a service manager starts again: there is no second one yet");
         yield return new("memory_mib", "memory of the control plane at full fleet (PSS), MB", held?.PssMib * 1.048576, MostMib, At(options, held is null ? null : held.PssMib * 1.048576 <= MostMib),
             held is null ? null : string.Create(CultureInfo.InvariantCulture, $"RSS {held.RssMib * 1.048576:0} MB"));
     }
@@ -64,7 +63,7 @@ internal static class FleetReport
             {string.Join(' ', figures.Raising)}
 
             A row is all series of a VM at one time ({FleetOptions.VfsOfVm * FleetOptions.VectorsOfVf} vectors, one vCPU); a sample is one value of it. The fleet is held when no link ended and, ten seconds after the window's end, the table has exactly one row for each VM and ten
-            seconds of it. Requests are begun at fixed times whether or not earlier ones were answered. For ingest nothing else is sent: every VM hands over rows of a past that its
+            seconds of it. Faults come every 15 s, each kind in its turn and then at random; killed programs are started again at once, as a service manager does; simulated VMs outlive their agent, as real ones do. Requests are begun at fixed times whether or not earlier ones were answered. For ingest nothing else is sent: every VM hands over rows of a past that its
             host has kept, as after a lost link; the time runs from the first row sent to the last one acknowledged, and the same rows are then copied, as PostgreSQL gives them out, into an empty table of
             the same columns, partitioning and primary key.
 

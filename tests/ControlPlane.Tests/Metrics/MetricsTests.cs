@@ -58,6 +58,39 @@ public sealed class MetricsTests(TestHost host) : IClassFixture<TestHost>
         second.Dispose();
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Rows_of_many_VMs_come_in_one_message_and_acknowledgements_go_in_one_to_who_takes_them(bool takes)
+    {
+        await using var agent = await ScriptedAgent.EnrolAsync(host, "many");
+        using (await agent.ComeUpAsync())
+        {
+        }
+        var (link, welcome, _) = await agent.AttachWelcomedAsync(h => h.TakesAcks = takes);
+        Assert.True(welcome.TakesMany);
+        var start = Start();
+        var many = new RowsOfMany();
+        for (var i = 0; i < 4; i++)
+        {
+            var vm = await VmAsync(agent);
+            await link.SendAsync(new AgentMessage { Schema = new SampleSchema { VmId = vm.ToString(), SchemaId = 1, Series = { new Series { Key = Exits, Kind = Contracts.SeriesKind.Counter } } } });
+            many.Rows.Add(new SampleRows { VmId = vm.ToString(), SchemaId = 1, Kind = RowKind.Stored, Rows = { new SampleRow { Time = start, Values = { i } }, new SampleRow { Time = start + 10_000, Values = { i + 1 } } } });
+        }
+        await link.SendAsync(new AgentMessage { Many = many });
+        var acknowledged = new HashSet<string>(StringComparer.Ordinal);
+        while (acknowledged.Count < 4)
+        {
+            var message = await link.NextAsync(m => m.Ack is not null || m.Acks is not null);
+            Assert.True(takes || message.Acks is null);
+            acknowledged.UnionWith((message.Acks?.Acks.ToList() ?? [message.Ack]).Where(a => a.Through == start + 10_000).Select(a => a.VmId));
+        }
+        Assert.Equal(many.Rows.Select(r => r.VmId).Order(StringComparer.Ordinal), acknowledged.Order(StringComparer.Ordinal));
+        for (var i = 0; i < 4; i++)
+            Assert.Equal([i, i + 1m], (await QueryAsync(Guid.Parse(many.Rows[i].VmId), $"from={start / 1000}")).Series[0].Values);
+        link.Dispose();
+    }
+
     [Fact]
     public async Task A_schema_that_changes_keeps_each_series_in_its_own_column()
     {
