@@ -78,6 +78,7 @@ public sealed class LabAgent : IAsyncLifetime
                     Token = ScriptedControlPlane.GoodToken,
                     AuthorityFingerprint = _plane.Authority.Fingerprint,
                     // One CPU for the host, and one for a vCPU alone.
+                    Cpus = 2,
                     KernelArguments = "isolcpus=managed_irq,domain,1",
                 },
                 TestContext.Current.CancellationToken);
